@@ -1,0 +1,89 @@
+# crowfly: `make help` lists what there is.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+CC      ?= gcc
+PYTHON  ?= /usr/bin/python3
+V       ?= 0
+Q       := $(if $(filter 1,$(V)),,@)
+
+# SAN=address (with undefined) or SAN=thread builds everything under that sanitizer.
+SAN_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SAN_thread  := -fsanitize=thread
+SANFLAGS    := $(SAN_$(SAN)) $(if $(FUZZER),-fsanitize=fuzzer-no-link)
+
+OPT      ?= -O2 -g
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
+            -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror=implicit-function-declaration
+CPPFLAGS += -I. -D_GNU_SOURCE -DCROW_VERSION='"$(VERSION)"' -DCROW_LIBDIR='"$(PREFIX)/lib/crowfly"'
+CFLAGS   += -std=gnu11 $(OPT) $(WARN) -fPIC -pthread $(SANFLAGS)
+LDFLAGS  += -pthread $(SANFLAGS)
+LIBS_daemon := -lcurl -ljson-c -lmicrohttpd -linih
+
+objs = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
+RESOLVER := $(call objs,resolver/*.c)
+PRELOAD  := $(call objs,preload/*.c)
+DAEMON   := $(call objs,daemon/*.c daemon/*/*.c)
+CLI      := $(call objs,cli/*.c)
+UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+SNIPPETS := $(patsubst tests/snippets/%.c,$(BUILD)/tests/snippets/%,$(wildcard tests/snippets/*.c))
+FUZZ     := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCH    := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
+PROGRAMS := $(BUILD)/crowflyd $(BUILD)/crowfly $(BUILD)/libcrowfly.so
+
+all: $(PROGRAMS) ## build crowflyd, crowfly and libcrowfly.so (default)
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC    $<")
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(CFLAGS_$(firstword $(subst /, ,$<))) -MD -MP -c -o $@ $<
+
+# The preload library shows exactly what exports.map names, and binds all of it at load time: a
+# lazy binding in a signal handler or a vfork child would run the dynamic linker there.
+CFLAGS_preload  := -fvisibility=hidden -fno-plt -ftls-model=initial-exec
+CFLAGS_resolver := -fvisibility=hidden
+
+$(BUILD)/libcrowfly-resolver.a: $(RESOLVER)
+$(BUILD)/libcrowfly-daemon.a: $(filter-out $(BUILD)/daemon/main.o,$(DAEMON))
+$(BUILD)/libcrowfly-preload.a: $(PRELOAD)
+$(BUILD)/libcrowfly-cli.a: $(filter-out $(BUILD)/cli/main.o,$(CLI))
+%.a:
+	$(if $(Q),@echo "  AR    $@")
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+LINK = $(if $(Q),@echo "  LD    $@";) mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+
+$(BUILD)/crowflyd: $(BUILD)/daemon/main.o $(BUILD)/libcrowfly-daemon.a $(BUILD)/libcrowfly-resolver.a
+	$(LINK) $(LIBS_daemon)
+$(BUILD)/crowfly: $(CLI) $(BUILD)/libcrowfly-resolver.a
+	$(LINK)
+$(BUILD)/libcrowfly.so: $(PRELOAD) $(BUILD)/libcrowfly-resolver.a preload/exports.map
+	$(LINK) -shared -Wl,--version-script=preload/exports.map -Wl,-soname,libcrowfly.so \
+		-Wl,-z,now -Wl,-z,relro $(if $(SANFLAGS),,-Wl,--no-undefined) -Wl,--exclude-libs,ALL
+
+ARCHIVES := $(addprefix $(BUILD)/libcrowfly-,daemon.a cli.a preload.a resolver.a)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
+	$(LINK) -lcmocka $(LIBS_daemon)
+$(BUILD)/tests/snippets/%: $(BUILD)/tests/snippets/%.o
+	$(LINK)
+# FUZZER=1 (with CC=clang) links libFuzzer's main; without it, one that replays the corpus.
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(ARCHIVES)
+	$(LINK) $(LIBS_daemon) $(if $(FUZZER),-fsanitize=fuzzer)
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVES)
+	$(LINK) $(LIBS_daemon) -lm
+
+include tests/tests.mk
+include docs/install.mk
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  V=1 shows commands; SAN=address|thread BUILD=dir builds under a sanitizer"
+
+clean: ## remove what was built
+	rm -rf $(BUILD) build-*
+
+.PHONY: all help clean
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
