@@ -1,0 +1,80 @@
+/*
+ * Checked look-ups in an image (snapshot.h). No bytes whatever in it make these crash, hang or
+ * read outside of it; nothing here allocates, locks, logs or calls the kernel, so all of it may
+ * run in a signal handler. Indices are into the image's sections; strings are borrowed from it.
+ */
+#ifndef CROW_IMAGE_H
+#define CROW_IMAGE_H
+
+#include "resolver/address.h"
+#include "resolver/snapshot.h"
+
+struct crow_image {
+	const uint8_t *bytes;
+	size_t size;
+	const struct crow_snap_header *header;
+	const struct crow_snap_zone *zones;
+	const struct crow_snap_service *services;
+	const struct crow_snap_instance *instances;
+	const uint64_t *uppers;
+	const uint32_t *guides;
+	const struct crow_snap_name *names;
+	const uint32_t *name_slots;
+	const uint32_t *address_slots;
+	const char *strings;
+};
+
+enum crow_image_error {
+	CROW_IMAGE_OK,
+	CROW_IMAGE_SHORT,    /* shorter than a header, or than its size says */
+	CROW_IMAGE_MAGIC,    /* not a snapshot, or of another byte order */
+	CROW_IMAGE_VERSION,  /* of another version of the format */
+	CROW_IMAGE_CHECKSUM, /* damaged */
+	CROW_IMAGE_LAYOUT,   /* a section, slice or guide lies outside */
+};
+
+/* Checks bytes (8-aligned, kept by the caller as long as img is used) and fills img. On an error
+ * img is all zero: an empty image, in which every look-up finds nothing. */
+enum crow_image_error crow_image_init(struct crow_image *img, const void *bytes, size_t size);
+const char *crow_image_strerror(enum crow_image_error error);
+
+/* Guards against damage (a full disk, a stray write, a copy cut short), not against attackers. */
+uint64_t crow_image_checksum(const void *bytes, size_t size);
+
+/* The string at that offset, "" if there is none. */
+const char *crow_image_string(const struct crow_image *img, uint32_t offset);
+
+uint32_t crow_image_service_count(const struct crow_image *img);
+
+/* NULL if the index is out of range; likewise below. */
+const struct crow_snap_service *crow_image_service(const struct crow_image *img, uint32_t index);
+const struct crow_snap_instance *crow_image_instance(const struct crow_image *img, uint32_t index);
+
+/* The entry of a folded name, or NULL. */
+const struct crow_snap_name *crow_image_find_name(const struct crow_image *img, const char *folded,
+						  size_t len);
+
+/* The zone (the longest, if several) at or below which a folded name lies, or NULL. */
+const struct crow_snap_zone *crow_image_find_zone(const struct crow_image *img, const char *folded,
+						  size_t len);
+
+/* Whom an address belongs to. instance is the one asked for, or CROW_SNAP_NONE when the port was
+ * translated and the address does not tell which instance is meant. */
+struct crow_owner {
+	uint32_t service;
+	uint32_t instance;
+};
+
+/* Most services that one address and port can be told apart for. */
+#define CROW_OWNERS_MAX 16
+
+/* All services that connect(addr, port) may mean, at most max: those with an instance at exactly
+ * that address and port; if there are none, those with a tombstone there, or with an instance or
+ * tombstone at that address and whose own port is `port`. 0: not ours. */
+size_t crow_image_owners(const struct crow_image *img, const struct crow_addr *addr, uint16_t port,
+			 struct crow_owner *out, size_t max);
+
+/* True if any instance or tombstone of the image has this address. For PTR and SRV targets. */
+bool crow_image_has_address(const struct crow_image *img, const struct crow_addr *addr);
+
+#endif

@@ -1,0 +1,159 @@
+#include "resolver/pick.h"
+
+/* 2^64 divided by the golden ratio, rounded to odd (Knuth, TAOCP 3, 6.4). */
+#define GOLDEN 0x9E3779B97F4A7C15u
+
+/* After so many draws that hit what was tried, a scan is quicker: with half of the weight tried, a
+ * further draw is needed once in 256 times. */
+#define REDRAWS 8
+
+uint64_t crow_pick_point(uint64_t seq)
+{
+	return seq * GOLDEN;
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014): the k-th further point of one that was used. */
+static uint64_t further_point(uint64_t point, uint64_t k)
+{
+	uint64_t z = point + (k + 1) * GOLDEN;
+
+	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+	z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+	return z ^ z >> 31;
+}
+
+/* The slice of instances that a family may pick from, relative to the service's first. */
+struct slice {
+	uint32_t begin;
+	uint32_t end;
+};
+
+static struct slice family_slice(const struct crow_snap_service *service, enum crow_family family)
+{
+	uint32_t up = service->up4 + service->up6;
+
+	switch (family) {
+	case CROW_V4:
+		return (struct slice){0, service->up4};
+	case CROW_V6:
+		return (struct slice){service->up4, up};
+	case CROW_ANY:
+		break;
+	}
+	return (struct slice){0, up};
+}
+
+/* Instances of a family are neighbours on the circle: one arc. The point is scaled into it, so
+ * that one distribution serves all three questions. */
+static uint64_t scale_to_arc(const uint64_t *uppers, struct slice slice, uint32_t up,
+			     uint64_t point)
+{
+	uint64_t low = slice.begin == 0 ? 0 : uppers[slice.begin - 1] + 1;
+	uint64_t high = slice.end == up ? UINT64_MAX : uppers[slice.end - 1];
+	uint64_t width = high - low;
+
+	if (width == UINT64_MAX)
+		return point;
+	return low + (uint64_t)((unsigned __int128)point * (width + 1) >> 64);
+}
+
+/* The first i in [begin, end) whose upper is at or after the point; end - 1 if none is, which only
+ * a damaged image can cause. The guide leaves a step or two of it on average. */
+static uint32_t search(const uint64_t *uppers, uint32_t begin, uint32_t end, uint64_t point)
+{
+	while (begin + 1 < end) {
+		uint32_t middle = begin + (end - begin - 1) / 2;
+
+		if (uppers[middle] >= point)
+			end = middle + 1;
+		else
+			begin = middle + 1;
+	}
+	return begin;
+}
+
+uint32_t crow_pick_at(const struct crow_image *img, uint32_t service_index, enum crow_family family,
+		      uint64_t point)
+{
+	const struct crow_snap_service *service = crow_image_service(img, service_index);
+	const uint64_t *uppers;
+	const uint32_t *guide;
+	struct slice slice;
+	uint32_t up, begin, end;
+	uint64_t bucket;
+
+	if (service == NULL)
+		return CROW_SNAP_NONE;
+	slice = family_slice(service, family);
+	if (slice.begin == slice.end)
+		return CROW_SNAP_NONE;
+	up = service->up4 + service->up6;
+	uppers = img->uppers + service->first;
+	guide = img->guides + service->guide;
+	point = scale_to_arc(uppers, slice, up, point);
+	bucket = point >> (64 - service->guide_bits);
+	begin = guide[bucket];
+	end = guide[bucket + 1];
+	/* Guides are bytes of the file, too: a wrong one costs a wrong pick at most. */
+	if (begin >= up)
+		begin = 0;
+	end = end >= up || end < begin ? up : end + 1;
+	return service->first + search(uppers, begin, end, point);
+}
+
+static bool contains(const uint32_t *set, size_t count, uint32_t value)
+{
+	for (size_t i = 0; i < count; i++)
+		if (set[i] == value)
+			return true;
+	return false;
+}
+
+/* The first one after a hashed place that was not tried. */
+static uint32_t scan(const struct crow_snap_service *service, enum crow_family family,
+		     uint64_t point, const uint32_t *tried, size_t ntried)
+{
+	struct slice slice = family_slice(service, family);
+	uint32_t count = slice.end - slice.begin;
+	uint32_t start = (uint32_t)(further_point(point, REDRAWS) % count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t index =
+			service->first + slice.begin + (uint32_t)(((uint64_t)start + i) % count);
+
+		if (!contains(tried, ntried, index))
+			return index;
+	}
+	return CROW_SNAP_NONE;
+}
+
+uint32_t crow_pick_other(const struct crow_image *img, uint32_t service, enum crow_family family,
+			 uint64_t point, const uint32_t *tried, size_t ntried)
+{
+	uint32_t index = crow_pick_at(img, service, family, point);
+
+	for (uint64_t k = 0; k < REDRAWS && contains(tried, ntried, index); k++)
+		index = crow_pick_at(img, service, family, further_point(point, k));
+	if (index == CROW_SNAP_NONE || !contains(tried, ntried, index))
+		return index;
+	return scan(crow_image_service(img, service), family, point, tried, ntried);
+}
+
+size_t crow_pick_several(const struct crow_image *img, uint32_t service, enum crow_family family,
+			 uint64_t point, uint32_t *out, size_t max)
+{
+	size_t count = 0;
+
+	if (max > CROW_PICK_SEVERAL_MAX)
+		max = CROW_PICK_SEVERAL_MAX;
+	while (count < max) {
+		uint32_t index = crow_pick_other(img, service, family, point, out, count);
+
+		if (index == CROW_SNAP_NONE)
+			break;
+		out[count++] = index;
+		/* Each position draws at a point of its own; the first is the pick itself. */
+		point = further_point(point, REDRAWS + 1);
+	}
+	return count;
+}

@@ -1,0 +1,194 @@
+/* The golden-ratio pick: shares, families, further draws. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/fixture.h"
+
+#include "resolver/pick.h"
+
+static struct fixture f;
+static struct crow_published *published;
+
+static void build_with(unsigned n, double (*weight)(unsigned))
+{
+	fixture_init(&f, FIXTURE_CONFIG);
+	fixture_take_many(&f, "one", n, weight);
+	published = fixture_build(&f);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(published);
+	published = NULL;
+	fixture_fini(&f);
+	return 0;
+}
+
+static double mixed(unsigned i)
+{
+	static const double weights[] = {100, 50, 1, 1000000, 7, 0, 333};
+
+	return weights[i % 7];
+}
+
+static double small(unsigned i)
+{
+	return 1 + i % 100;
+}
+
+/* Picks from a start, counted by instance; the largest distance from the ideal share at the end. */
+static double deviation(uint32_t picks, uint64_t start)
+{
+	const struct crow_image *img = &published->image;
+	const struct crow_snap_service *service = crow_image_service(img, 0);
+	uint32_t *counts = calloc(service->count, sizeof(*counts));
+	double worst = 0;
+
+	for (uint64_t i = 0; i < picks; i++)
+		counts[crow_pick_at(img, 0, CROW_ANY, crow_pick_point(start + i)) -
+		       service->first]++;
+	for (uint32_t i = 0; i < service->count; i++) {
+		double share = (double)img->instances[service->first + i].weight * picks /
+			       (double)service->total_weight;
+		double off = share > counts[i] ? share - counts[i] : counts[i] - share;
+
+		if (i >= service->up4 + service->up6)
+			assert_int_equal(counts[i], 0);
+		worst = off > worst ? off : worst;
+	}
+	free(counts);
+	return worst;
+}
+
+/* FACTS: at most 4 at 10^6 were measured; the product promises 6. */
+static void test_deviation(void **state)
+{
+	(void)state;
+	build_with(1000, small);
+	assert_true(deviation(1000000, 0x123456789abcdefu) <= 6);
+	teardown(NULL);
+	build_with(7, mixed);
+	assert_true(deviation(1000000, 42) <= 6);
+}
+
+static void test_every_point_agrees_with_the_distribution(void **state)
+{
+	const struct crow_snap_service *service;
+	const struct crow_image *img;
+
+	(void)state;
+	build_with(333, mixed);
+	img = &published->image;
+	service = crow_image_service(img, 0);
+	for (uint32_t i = 0; i < service->up4; i++) {
+		uint64_t upper = img->uppers[service->first + i];
+
+		assert_int_equal(crow_pick_at(img, 0, CROW_ANY, upper), service->first + i);
+		if (i + 1 < service->up4)
+			assert_int_equal(crow_pick_at(img, 0, CROW_ANY, upper + 1),
+					 service->first + i + 1);
+	}
+	assert_int_equal(crow_pick_at(img, 0, CROW_ANY, 0), service->first);
+	assert_int_equal(img->uppers[service->first + service->up4 - 1] == UINT64_MAX, 1);
+}
+
+static const struct fixture_item both[] = {
+	{"10.0.0.1", 80, 300},   {"10.0.0.2", 80, 100},  {"2001:db8::1", 80, 10},
+	{"2001:db8::2", 80, 30}, {"2001:db8::3", 80, 0},
+};
+
+static void test_families(void **state)
+{
+	const struct crow_image *img;
+	uint32_t counts[5] = {0};
+
+	(void)state;
+	fixture_init(&f, FIXTURE_CONFIG);
+	fixture_take(&f, "one", both, 5);
+	published = fixture_build(&f);
+	img = &published->image;
+	for (uint64_t seq = 0; seq < 4000; seq++) {
+		counts[crow_pick_at(img, 0, CROW_V4, crow_pick_point(seq))]++;
+		counts[crow_pick_at(img, 0, CROW_V6, crow_pick_point(seq))]++;
+	}
+	assert_in_range(counts[0], 2994, 3006);
+	assert_in_range(counts[1], 994, 1006);
+	assert_in_range(counts[2], 994, 1006);
+	assert_in_range(counts[3], 2994, 3006);
+	assert_int_equal(counts[4], 0);
+}
+
+static void test_several_are_distinct(void **state)
+{
+	uint32_t out[CROW_PICK_SEVERAL_MAX];
+
+	(void)state;
+	build_with(7, mixed); /* one of the seven is drained, and one outweighs all others */
+	for (uint64_t seq = 0; seq < 1000; seq++) {
+		uint64_t point = crow_pick_point(seq);
+
+		assert_int_equal(crow_pick_several(&published->image, 0, CROW_V4, point, out, 32),
+				 6);
+		assert_int_equal(out[0], crow_pick_at(&published->image, 0, CROW_V4, point));
+		for (size_t i = 0; i < 6; i++)
+			for (size_t j = 0; j < i; j++)
+				assert_int_not_equal(out[i], out[j]);
+	}
+	assert_int_equal(
+		crow_pick_several(&published->image, 0, CROW_V6, crow_pick_point(1), out, 3), 0);
+}
+
+/* When one of four equal instances is avoided, the others share what it would have got. */
+static double equal_weights(unsigned i)
+{
+	(void)i;
+	return 100;
+}
+
+static void test_survivors_share_evenly(void **state)
+{
+	uint32_t counts[4] = {0}, dead = 1;
+
+	(void)state;
+	build_with(4, equal_weights);
+	for (uint64_t seq = 0; seq < 300000; seq++)
+		counts[crow_pick_other(&published->image, 0, CROW_ANY, crow_pick_point(seq), &dead,
+				       1)]++;
+	assert_int_equal(counts[dead], 0);
+	for (unsigned i = 0; i < 4; i++)
+		if (i != dead)
+			assert_in_range(counts[i], 99000, 101000); /* within 1 %: FAULTS N2 */
+}
+
+static void test_nothing_left(void **state)
+{
+	uint32_t tried[4] = {0, 1, 2, 3};
+
+	(void)state;
+	build_with(4, equal_weights);
+	assert_int_equal(crow_pick_other(&published->image, 0, CROW_ANY, 1, tried, 4),
+			 CROW_SNAP_NONE);
+	assert_int_equal(crow_pick_at(&published->image, 1, CROW_ANY, 1), CROW_SNAP_NONE);
+	assert_int_equal(crow_pick_at(&published->image, 99, CROW_ANY, 1), CROW_SNAP_NONE);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_deviation),
+		TEST(test_every_point_agrees_with_the_distribution),
+		TEST(test_families),
+		TEST(test_several_are_distinct),
+		TEST(test_survivors_share_evenly),
+		TEST(test_nothing_left),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
