@@ -1,0 +1,113 @@
+/*
+ * The configuration: an immutable value. options.def is the one table of keys; from it come the
+ * parser, the print-back (-n), the sample file and the manual page.
+ */
+#ifndef CROW_CONFIG_H
+#define CROW_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "resolver/address.h"
+
+struct crow_cidr {
+	struct crow_addr addr;
+	unsigned bits; /* of the 128; a v4 prefix /8 is 104 */
+};
+
+struct crow_cidrs {
+	struct crow_cidr *items;
+	size_t count;
+};
+
+struct crow_strings {
+	char **items;
+	size_t count;
+};
+
+/* An address to listen on. */
+struct crow_listen {
+	struct crow_addr addr;
+	uint16_t port;
+};
+
+struct crow_listens {
+	struct crow_listen *items;
+	size_t count;
+};
+
+enum crow_source_type { CROW_SOURCE_EAS, CROW_SOURCE_FILE };
+
+struct crow_source_config {
+	char *name;
+	enum crow_source_type type;
+	char *endpoint; /* without a trailing slash; derived from uid and region if not given */
+	char *uid;
+	char *region;
+	struct crow_strings paths; /* templates with {service} */
+	struct crow_strings services;
+	bool on_demand; /* services=* */
+	uint32_t max_services;
+	uint32_t poll_interval_ms;
+	uint32_t timeout_ms;
+	char *zone; /* folded */
+	struct crow_cidrs accept;
+};
+
+struct crow_service_config {
+	char *name;
+	struct crow_strings aliases; /* folded */
+	uint16_t port;
+	uint32_t attempt_timeout_ms;
+};
+
+struct crow_config {
+	char *runtime_dir;
+	char *state_dir;
+	char *user;
+	struct crow_source_config *sources;
+	size_t source_count;
+	struct crow_service_config *services; /* the [service NAME] sections alone */
+	size_t service_count;
+	struct crow_service_config service_default; /* for services without a section; name NULL */
+	struct crow_listens dns_listen;
+	uint32_t dns_ttl_s;
+	uint32_t dns_answers;
+	uint32_t dns_workers;
+	struct crow_listens http_listen;
+};
+
+/* What the command line adds: a source of its own, named "command-line". */
+struct crow_config_args {
+	const char *file;     /* NULL: no file */
+	const char *endpoint; /* NULL: none */
+	const char *const *services;
+	size_t service_count;
+};
+
+/* Reads and checks everything. NULL: `complaint` (one line, no newline) says file:line, what was
+ * read and what is allowed. */
+struct crow_config *crow_config_load(const struct crow_config_args *args, char *complaint,
+				     size_t complaint_size);
+/* The same from text; `name` stands for the file in complaints. For tests and fuzzing. */
+struct crow_config *crow_config_parse(const char *text, const char *name,
+				      const struct crow_config_args *args, char *complaint,
+				      size_t complaint_size);
+void crow_config_free(struct crow_config *config);
+
+/* Prints it back whole, defaults included, in a form that crow_config_load() reads. */
+void crow_config_print(const struct crow_config *config, FILE *out);
+/* The table as a commented sample, and as the body of crowfly.conf(5). */
+void crow_config_print_sample(FILE *out);
+void crow_config_print_manual(FILE *out);
+
+/* The settings of a service, never NULL: its section's, or the defaults. Borrowed. */
+const struct crow_service_config *crow_config_service(const struct crow_config *config,
+						      const char *name);
+
+bool crow_cidr_parse(const char *text, struct crow_cidr *out);
+bool crow_cidr_contains(const struct crow_cidr *cidr, const struct crow_addr *addr);
+
+#endif
