@@ -1,0 +1,361 @@
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/counters.h"
+#include "daemon/discovery/discovery.h"
+#include "daemon/dns/dns.h"
+#include "daemon/http/http.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/privilege.h"
+#include "daemon/publisher.h"
+#include "daemon/reports.h"
+#include "daemon/runtime.h"
+#include "daemon/state.h"
+
+#define COMPLAINT 512
+
+struct daemon {
+	struct crow_config *config;
+	const struct crow_config_args *args;
+	struct crow_loop *loop;
+	struct crow_table table;
+	struct crow_publisher *publisher;
+	struct crow_discovery *discovery;
+	struct crow_reports *reports;
+	struct crow_dns *dns;
+	struct crow_http *http;
+	struct crow_watch signals;
+	struct crow_timer expiry;
+	int lock;
+	bool restoring; /* lists come from the state directory: they need not go back there */
+	int64_t state_warned_ns;
+};
+
+/* ---- hooks: how a change travels ---- */
+
+static void save_state(struct daemon *d, const struct crow_service *service)
+{
+	if (crow_state_save(d->config->state_dir, service)) {
+		crow_count(states_saved);
+		d->state_warned_ns = 0;
+		return;
+	}
+	crow_count(states_unsaved);
+	if (crow_log_hourly(&d->state_warned_ns, crow_now_ns()))
+		crow_log(CROW_LOG_WARNING,
+			 "cannot save lists in %s: %s; everything goes on, but a restart while "
+			 "discovery is down would start from older lists",
+			 d->config->state_dir, strerror(errno));
+}
+
+static void schedule_expiry(struct daemon *d)
+{
+	int64_t due_ns = crow_table_expire(&d->table, crow_now_ns());
+
+	if (due_ns == INT64_MAX)
+		crow_timer_clear(d->loop, &d->expiry);
+	else
+		crow_timer_set(d->loop, &d->expiry, due_ns);
+}
+
+/* Tombstones and denials come only with a change: so the next expiry is looked up here. It is done
+ * from the timer, since expiring is itself a change. */
+static void on_change(void *context, const struct crow_service *service, bool list_changed)
+{
+	struct daemon *d = context;
+
+	if (list_changed && !d->restoring)
+		save_state(d, service);
+	if (d->publisher != NULL)
+		crow_publisher_schedule(d->publisher);
+	crow_timer_set(d->loop, &d->expiry, crow_now_ns());
+}
+
+static void on_expiry(struct crow_timer *timer, int64_t now_ns)
+{
+	(void)now_ns;
+	schedule_expiry(crow_container(timer, struct daemon, expiry));
+}
+
+static void on_published(void *context)
+{
+	struct daemon *d = context;
+
+	if (d->dns != NULL)
+		crow_dns_wake(d->dns);
+}
+
+/* Once per poll: what an administrator may have removed from the runtime directory comes back. */
+static void on_poll(void *context)
+{
+	struct daemon *d = context;
+	char complaint[COMPLAINT];
+
+	crow_publisher_check_file(d->publisher);
+	crow_reports_check(d->reports);
+	if (!crow_runtime_is_locked(d->config->runtime_dir, d->lock)) {
+		int fd = crow_runtime_lock(d->config->runtime_dir, complaint, sizeof(complaint));
+
+		if (fd < 0)
+			return;
+		close(d->lock);
+		d->lock = fd;
+	}
+}
+
+static void on_report(void *context, const struct crow_report *report)
+{
+	struct daemon *d = context;
+	char endpoint[CROW_ENDPOINT_TEXT];
+
+	if (report->kind == CROW_REPORT_WANTED) {
+		crow_discovery_demand(d->discovery, report->name);
+		return;
+	}
+	/* Any local user may have sent it, with any name: shown only when asked for by -v. */
+	crow_addr_format(&report->addr, report->port, endpoint);
+	crow_log(CROW_LOG_DEBUG, "a program reports that connecting to %s failed: %s", endpoint,
+		 strerror((int)report->error));
+}
+
+static void on_restore(void *context, const char *name, struct crow_list *list,
+		       int64_t taken_wall_s)
+{
+	struct daemon *d = context;
+	struct crow_service *service = crow_table_find(&d->table, name);
+
+	if (service != NULL)
+		crow_table_restore(&d->table, service, list, taken_wall_s, crow_now_ns());
+}
+
+/* ---- signals ---- */
+
+static bool is_same_listen(const struct crow_listens *a, const struct crow_listens *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (crow_addr_compare(&a->items[i].addr, &b->items[i].addr) != 0 ||
+		    a->items[i].port != b->items[i].port)
+			return false;
+	return true;
+}
+
+/* Keys that are only read at start. */
+static void warn_of_restart(const struct crow_config *old, const struct crow_config *new)
+{
+	if (strcmp(old->runtime_dir, new->runtime_dir) != 0 ||
+	    strcmp(old->state_dir, new->state_dir) != 0 || strcmp(old->user, new->user) != 0 ||
+	    !is_same_listen(&old->dns_listen, &new->dns_listen) ||
+	    !is_same_listen(&old->http_listen, &new->http_listen) ||
+	    old->dns_workers != new->dns_workers)
+		crow_log(CROW_LOG_WARNING,
+			 "runtime-dir, state-dir, user, listen and workers change with a restart "
+			 "only; all else is reloaded");
+}
+
+static void keep_start_keys(struct crow_config *old, struct crow_config *new)
+{
+	char *runtime_dir = new->runtime_dir, *state_dir = new->state_dir;
+
+	/* Swapped, so that each configuration still owns what it frees. */
+	new->runtime_dir = old->runtime_dir;
+	new->state_dir = old->state_dir;
+	old->runtime_dir = runtime_dir;
+	old->state_dir = state_dir;
+}
+
+/* Whole or not at all: the new configuration is complete before the old one is touched. */
+static void reload(struct daemon *d)
+{
+	char complaint[COMPLAINT];
+	struct crow_config *config = crow_config_load(d->args, complaint, sizeof(complaint));
+	struct crow_config *old = d->config;
+
+	if (config == NULL) {
+		crow_log(CROW_LOG_ERROR, "not reloaded, the running configuration stays: %s",
+			 complaint);
+		return;
+	}
+	warn_of_restart(old, config);
+	crow_discovery_pause(d->discovery);
+	if (crow_table_configure(&d->table, config)) {
+		keep_start_keys(old, config);
+		d->config = config;
+		crow_dns_configure(d->dns, config);
+		crow_publisher_schedule(d->publisher);
+		crow_log(CROW_LOG_INFO, "reloaded: %zu services from %zu sources", d->table.count,
+			 config->source_count);
+		config = old;
+	} else {
+		crow_log(CROW_LOG_ERROR, "not reloaded: no memory");
+	}
+	crow_config_free(config);
+	crow_discovery_resume(d->discovery);
+}
+
+static void on_signal(struct crow_watch *watch, uint32_t events)
+{
+	struct daemon *d = crow_container(watch, struct daemon, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(watch->fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			reload(d);
+		else
+			crow_loop_stop(d->loop);
+	}
+}
+
+/* Blocked before any thread starts, so that all threads inherit it and only signalfd sees them. */
+static bool watch_signals(struct daemon *d)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	d->signals.on_ready = on_signal;
+	d->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return d->signals.fd >= 0 && crow_loop_add(d->loop, &d->signals, EPOLLIN) == 0;
+}
+
+/* ---- start and stop ---- */
+
+/* The soft limit is 1024 by custom, for select()'s sake, which nothing here uses. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* What may need root: sockets on low ports, directories below /run and /var. */
+static bool acquire(struct daemon *d, char complaint[COMPLAINT])
+{
+	const struct crow_config *config = d->config;
+
+	d->lock = crow_runtime_lock(config->runtime_dir, complaint, COMPLAINT);
+	if (d->lock < 0)
+		return false;
+	if (!crow_state_open(config->state_dir))
+		crow_log(CROW_LOG_WARNING,
+			 "cannot use %s: %s; lists will not survive a restart; create it, or "
+			 "choose another [daemon] state-dir",
+			 config->state_dir, strerror(errno));
+	d->dns = crow_dns_bind(config, complaint, COMPLAINT);
+	if (d->dns == NULL)
+		return false;
+	d->http = crow_http_bind(config, complaint, COMPLAINT);
+	return d->http != NULL && crow_privilege_drop(config->user, config->runtime_dir,
+						      config->state_dir, complaint, COMPLAINT);
+}
+
+/* The straight line of the data flow: state, image, readers, discovery. */
+static bool start(struct daemon *d)
+{
+	d->restoring = true;
+	crow_state_load(d->config->state_dir, on_restore, d);
+	d->restoring = false;
+	d->publisher =
+		crow_publisher_new(d->loop, &d->table, d->config->runtime_dir, on_published, d);
+	if (d->publisher == NULL)
+		return false;
+	crow_publisher_check_file(d->publisher);
+	d->reports = crow_reports_open(d->loop, d->config->runtime_dir, on_report, d);
+	if (d->reports == NULL)
+		return false;
+	if (!crow_dns_start(d->dns, d->publisher, d->config->runtime_dir) ||
+	    !crow_http_start(d->http, d->loop, d->publisher, &d->table))
+		return false;
+	d->discovery = crow_discovery_new(d->loop, &d->table, on_poll, d);
+	return d->discovery != NULL;
+}
+
+static void stop(struct daemon *d)
+{
+	crow_discovery_free(d->discovery);
+	crow_http_free(d->http);
+	crow_dns_free(d->dns);
+	crow_reports_close(d->reports);
+	crow_publisher_free(d->publisher);
+	crow_table_fini(&d->table);
+	if (d->signals.fd >= 0)
+		close(d->signals.fd);
+	if (d->loop != NULL)
+		crow_loop_free(d->loop);
+	if (d->lock >= 0)
+		close(d->lock);
+	crow_config_free(d->config);
+}
+
+static bool prepare(struct daemon *d, char complaint[COMPLAINT])
+{
+	umask(022);
+	raise_descriptor_limit();
+	d->loop = crow_loop_new();
+	if (d->loop == NULL || !watch_signals(d) || !crow_table_configure(&d->table, d->config)) {
+		strcpy(complaint, "cannot start: no memory or descriptors");
+		return false;
+	}
+	return acquire(d, complaint);
+}
+
+static size_t count_services(const struct crow_table *table, bool with_list)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < table->count; i++)
+		count += (table->services[i]->list.count > 0) == with_list;
+	return count;
+}
+
+static void say_ready(const struct daemon *d)
+{
+	crow_log(CROW_LOG_INFO,
+		 "crowflyd " CROW_VERSION " is ready: %zu services served from %s, %zu wait for "
+		 "their first list",
+		 count_services(&d->table, true), d->config->state_dir,
+		 count_services(&d->table, false));
+	crow_notify("READY=1");
+}
+
+int crow_daemon_run(struct crow_config *config, const struct crow_config_args *args)
+{
+	struct daemon d = {.config = config, .args = args, .lock = -1, .signals.fd = -1};
+	char complaint[COMPLAINT] = "cannot start: no memory or descriptors";
+	bool running;
+
+	d.expiry.on_due = on_expiry;
+	crow_table_init(&d.table, on_change, &d);
+	running = prepare(&d, complaint) && start(&d);
+	if (running) {
+		say_ready(&d);
+		crow_loop_run(d.loop);
+		crow_notify("STOPPING=1");
+		crow_log(CROW_LOG_INFO, "ends; programs keep the last snapshot in %s",
+			 d.config->runtime_dir);
+	} else {
+		crow_log(CROW_LOG_ERROR, "%s", complaint);
+	}
+	stop(&d);
+	return running ? 0 : 1;
+}

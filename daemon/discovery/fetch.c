@@ -1,0 +1,506 @@
+#include "daemon/discovery/fetch.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "daemon/log.h"
+
+/* Connections kept open between polls, of all sources together. */
+#define IDLE_CONNECTIONS 32L
+
+/* What is read of the body of an error before the connection is given up rather than reused. */
+#define ERROR_BODY_MAX (64u << 10)
+
+/* A body from here on is given back to the system at once; malloc would keep it. */
+#define LARGE_BODY (1u << 20)
+
+struct crow_fetcher {
+	struct crow_loop *loop;
+	CURLM *multi;
+	struct crow_timer timer; /* the one that libcurl asks for */
+	int64_t warned_ns;
+};
+
+/* A descriptor that libcurl wants watched. */
+struct connection {
+	struct crow_watch watch;
+	struct crow_fetcher *fetcher;
+};
+
+struct crow_fetch {
+	struct crow_fetcher *fetcher;
+	CURL *easy;
+	crow_fetch_hook *done;
+	void *context;
+	uint32_t timeout_ms;
+	char *body;
+	size_t size, capacity, body_max;
+	size_t ignored;   /* bytes of the body of an error */
+	int socket_errno; /* of a socket() that failed */
+	bool encoded;     /* a Content-Encoding was seen */
+	bool encoded_twice;
+	bool oversize;
+	bool no_memory;
+	char error[CURL_ERROR_SIZE];
+};
+
+/* ---- the ends of transfers ---- */
+
+static void fetch_free(struct crow_fetch *fetch)
+{
+	bool large = fetch->capacity >= LARGE_BODY;
+
+	curl_easy_cleanup(fetch->easy);
+	free(fetch->body);
+	free(fetch);
+	if (large)
+		malloc_trim(0);
+}
+
+static long status_of(const struct crow_fetch *fetch)
+{
+	long status = 0;
+
+	curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+	return status;
+}
+
+static enum crow_fetch_end end_of(const struct crow_fetch *fetch, CURLcode code)
+{
+	switch (code) {
+	case CURLE_OK:
+		return CROW_FETCH_ANSWERED;
+	case CURLE_OPERATION_TIMEDOUT:
+		return CROW_FETCH_TIMEOUT;
+	case CURLE_WRITE_ERROR: /* we ended it, or its encoding is broken */
+		if (fetch->oversize)
+			return CROW_FETCH_OVERSIZE;
+		if (fetch->no_memory)
+			return CROW_FETCH_NO_MEMORY;
+		return fetch->ignored > 0 ? CROW_FETCH_ANSWERED : CROW_FETCH_GARBLED;
+	case CURLE_OUT_OF_MEMORY:
+		return CROW_FETCH_NO_MEMORY;
+	case CURLE_BAD_CONTENT_ENCODING:
+	case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, which is any bytes at all */
+	case CURLE_WEIRD_SERVER_REPLY:
+		return CROW_FETCH_GARBLED;
+	default:
+		return CROW_FETCH_CONNECT;
+	}
+}
+
+/* "Connection refused" -> "connection refused": it stands within a sentence. */
+static void name_errno(char *out, size_t size, int error)
+{
+	snprintf(out, size, "%s", strerror(error));
+	out[0] = (char)tolower((unsigned char)out[0]);
+}
+
+static void name_timeout(const struct crow_fetch *fetch, char *out, size_t size)
+{
+	long sent = 0;
+	const char *what = "no answer";
+
+	curl_easy_getinfo(fetch->easy, CURLINFO_REQUEST_SIZE, &sent);
+	if (sent == 0)
+		what = "no connection";
+	else if (status_of(fetch) != 0)
+		what = "no whole answer";
+	if (fetch->timeout_ms % 1000 == 0)
+		snprintf(out, size, "%s within %u s", what, fetch->timeout_ms / 1000);
+	else
+		snprintf(out, size, "%s within %u ms", what, fetch->timeout_ms);
+}
+
+static void name_loss(const struct crow_fetch *fetch, CURLcode code, char *out, size_t size)
+{
+	long os_errno = 0;
+
+	curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &os_errno);
+	if (fetch->socket_errno != 0)
+		name_errno(out, size, fetch->socket_errno);
+	else if (code == CURLE_COULDNT_CONNECT && os_errno != 0)
+		name_errno(out, size, (int)os_errno);
+	else
+		snprintf(out, size, "%s",
+			 fetch->error[0] ? fetch->error : curl_easy_strerror(code));
+}
+
+static void name_status(const struct crow_fetch *fetch, char *out, size_t size)
+{
+	long status = status_of(fetch);
+	const char *location = NULL;
+
+	curl_easy_getinfo(fetch->easy, CURLINFO_REDIRECT_URL, &location);
+	if (location)
+		snprintf(out, size, "answered %ld; redirects are not followed, Location: %s",
+			 status, location);
+	else
+		snprintf(out, size, "answered %ld", status);
+}
+
+static void name_cause(const struct crow_fetch *fetch, CURLcode code,
+		       struct crow_fetch_answer *answer)
+{
+	char *out = answer->cause;
+	size_t size = sizeof(answer->cause);
+
+	switch (answer->end) {
+	case CROW_FETCH_ANSWERED:
+		if (answer->status != 200)
+			name_status(fetch, out, size);
+		break;
+	case CROW_FETCH_TIMEOUT:
+		name_timeout(fetch, out, size);
+		break;
+	case CROW_FETCH_CONNECT:
+		name_loss(fetch, code, out, size);
+		break;
+	case CROW_FETCH_GARBLED:
+		if (fetch->encoded_twice)
+			snprintf(out, size, "the body is encoded more than once");
+		else
+			name_loss(fetch, code, out, size);
+		break;
+	case CROW_FETCH_OVERSIZE:
+		snprintf(out, size, "the body is larger than %zu MiB", fetch->body_max >> 20);
+		break;
+	case CROW_FETCH_NO_MEMORY:
+		snprintf(out, size, "not enough memory for the answer");
+		break;
+	}
+}
+
+/* Bytes of a stranger's header may be in it, and it goes to the log. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 127)
+			*text = '?';
+}
+
+static void finish(struct crow_fetch *fetch, CURLcode code)
+{
+	struct crow_fetch_answer answer = {.end = end_of(fetch, code), .body = ""};
+	curl_off_t retry_after_s = 0;
+
+	answer.status = (int)status_of(fetch);
+	curl_easy_getinfo(fetch->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	if (retry_after_s > 0)
+		answer.retry_after_s =
+			retry_after_s < UINT32_MAX ? (uint32_t)retry_after_s : UINT32_MAX;
+	if (answer.end == CROW_FETCH_ANSWERED && answer.status == 200 && fetch->size > 0) {
+		answer.body = fetch->body;
+		answer.size = fetch->size;
+	}
+	name_cause(fetch, code, &answer);
+	make_printable(answer.cause);
+	curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
+	fetch->done(fetch->context, &answer);
+	fetch_free(fetch);
+}
+
+/* done() may start and cancel transfers: each message is fetched anew, and libcurl drops those of
+ * a handle that is removed. */
+static void finish_ended(struct crow_fetcher *fetcher)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(fetcher->multi, &left))) {
+		CURLcode code = message->data.result;
+		char *fetch = NULL;
+
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &fetch);
+		finish((struct crow_fetch *)(void *)fetch, code);
+	}
+}
+
+/* ---- libcurl on the loop ---- */
+
+/* libcurl announces a time-out when it changes. Ours may go off before libcurl's clock says so:
+ * that one rounds to milliseconds and stands still during a suspend. Then it must be set again. */
+static void keep_timer(struct crow_fetcher *fetcher)
+{
+	long timeout_ms = -1;
+
+	if (fetcher->timer.armed)
+		return;
+	curl_multi_timeout(fetcher->multi, &timeout_ms);
+	if (timeout_ms < 0)
+		return;
+	crow_timer_set(fetcher->loop, &fetcher->timer,
+		       crow_now_ns() + (timeout_ms + 1) * INT64_C(1000000));
+}
+
+static void act(struct crow_fetcher *fetcher, curl_socket_t fd, int what)
+{
+	int running;
+
+	curl_multi_socket_action(fetcher->multi, fd, what, &running);
+	finish_ended(fetcher);
+	keep_timer(fetcher);
+}
+
+static void on_due(struct crow_timer *timer, int64_t now_ns)
+{
+	(void)now_ns;
+	act(crow_container(timer, struct crow_fetcher, timer), CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void on_ready(struct crow_watch *watch, uint32_t events)
+{
+	struct connection *connection = crow_container(watch, struct connection, watch);
+	int what = 0;
+
+	if (events & EPOLLIN)
+		what |= CURL_CSELECT_IN;
+	if (events & EPOLLOUT)
+		what |= CURL_CSELECT_OUT;
+	if (events & (EPOLLERR | EPOLLHUP))
+		what |= CURL_CSELECT_ERR;
+	act(connection->fetcher, watch->fd, what); /* connection may be gone after it */
+}
+
+/* CURLMOPT_TIMERFUNCTION: libcurl must not be called from here. */
+static int on_timeout_change(CURLM *multi, long timeout_ms, void *context)
+{
+	struct crow_fetcher *fetcher = context;
+
+	(void)multi;
+	if (timeout_ms < 0)
+		crow_timer_clear(fetcher->loop, &fetcher->timer);
+	else
+		crow_timer_set(fetcher->loop, &fetcher->timer,
+			       crow_now_ns() + timeout_ms * INT64_C(1000000));
+	return 0;
+}
+
+static uint32_t events_for(int what)
+{
+	return (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
+	       (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
+}
+
+static struct connection *connection_new(struct crow_fetcher *fetcher, curl_socket_t fd,
+					 uint32_t events)
+{
+	struct connection *connection = calloc(1, sizeof(*connection));
+
+	if (!connection)
+		return NULL;
+	connection->fetcher = fetcher;
+	connection->watch.fd = fd;
+	connection->watch.on_ready = on_ready;
+	if (crow_loop_add(fetcher->loop, &connection->watch, events) == 0)
+		return connection;
+	free(connection);
+	return NULL;
+}
+
+/* CURLMOPT_SOCKETFUNCTION. A descriptor that cannot be watched is no error here, which would end
+ * all transfers: the one that it belongs to runs into its time-out. */
+static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *context, void *assigned)
+{
+	struct crow_fetcher *fetcher = context;
+	struct connection *connection = assigned;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (connection)
+			crow_loop_remove(fetcher->loop, &connection->watch);
+		free(connection);
+		return 0;
+	}
+	if (connection) {
+		crow_loop_modify(fetcher->loop, &connection->watch, events_for(what));
+		return 0;
+	}
+	connection = connection_new(fetcher, fd, events_for(what));
+	if (connection)
+		curl_multi_assign(fetcher->multi, fd, connection);
+	else if (crow_log_hourly(&fetcher->warned_ns, crow_now_ns()))
+		crow_log(CROW_LOG_WARNING, "cannot watch a connection to discovery: %m");
+	return 0;
+}
+
+/* ---- one transfer ---- */
+
+/* libcurl's own socket() leaves no errno behind, and descriptors that run out must be named. */
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct crow_fetch *fetch = context;
+	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+	(void)purpose;
+	fetch->socket_errno = fd < 0 ? errno : 0;
+	return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static bool make_room(struct crow_fetch *fetch, size_t more)
+{
+	size_t wanted = fetch->capacity ? fetch->capacity : 4096;
+	char *body;
+
+	while (wanted < fetch->size + more)
+		wanted *= 2;
+	if (wanted == fetch->capacity)
+		return true;
+	body = realloc(fetch->body, wanted);
+	if (!body) {
+		fetch->no_memory = true;
+		return false;
+	}
+	fetch->body = body;
+	fetch->capacity = wanted;
+	return true;
+}
+
+/* Decoded bytes. A return other than their number ends the transfer. */
+static size_t on_body(char *bytes, size_t one, size_t size, void *context)
+{
+	struct crow_fetch *fetch = context;
+
+	(void)one; /* is 1 */
+	if (status_of(fetch) != 200) {
+		fetch->ignored += size;
+		return fetch->ignored <= ERROR_BODY_MAX ? size : 0;
+	}
+	if (size > fetch->body_max - fetch->size) {
+		fetch->oversize = true;
+		return 0;
+	}
+	if (!make_room(fetch, size))
+		return 0;
+	memcpy(fetch->body + fetch->size, bytes, size);
+	fetch->size += size;
+	return size;
+}
+
+/* libcurl undoes up to five encodings, one within the other, and shows the last one's bytes alone:
+ * gigabytes could pass unseen in the middle. One is what is asked for. */
+static size_t on_header(char *line, size_t one, size_t size, void *context)
+{
+	static const char field[] = "content-encoding:";
+	struct crow_fetch *fetch = context;
+
+	(void)one;
+	if (size < sizeof(field) || strncasecmp(line, field, sizeof(field) - 1) != 0)
+		return size;
+	if (fetch->encoded || memchr(line, ',', size)) {
+		fetch->encoded_twice = true;
+		return 0;
+	}
+	fetch->encoded = true;
+	return size;
+}
+
+static bool set_policy(CURL *easy, const char *url, uint32_t timeout_ms)
+{
+	const char *protocol = strncasecmp(url, "https:", 6) == 0 ? "https" : "http";
+
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	/* A transfer that ends while its host name is being resolved would wait for that thread. */
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+	/* These copy what they are given, or may be refused. */
+	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocol) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_USERAGENT, "crowfly/" CROW_VERSION) == CURLE_OK;
+}
+
+static void set_callbacks(CURL *easy, struct crow_fetch *fetch)
+{
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->error);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, fetch);
+}
+
+struct crow_fetch *crow_fetch_start(struct crow_fetcher *fetcher, const char *url,
+				    uint32_t timeout_ms, size_t body_max, crow_fetch_hook *done,
+				    void *context)
+{
+	struct crow_fetch *fetch = calloc(1, sizeof(*fetch));
+
+	if (!fetch)
+		return NULL;
+	fetch->fetcher = fetcher;
+	fetch->timeout_ms = timeout_ms;
+	fetch->body_max = body_max;
+	fetch->done = done;
+	fetch->context = context;
+	fetch->easy = curl_easy_init();
+	if (fetch->easy) {
+		set_callbacks(fetch->easy, fetch);
+		if (set_policy(fetch->easy, url, timeout_ms) &&
+		    curl_multi_add_handle(fetcher->multi, fetch->easy) == CURLM_OK)
+			return fetch;
+	}
+	fetch_free(fetch);
+	return NULL;
+}
+
+void crow_fetch_cancel(struct crow_fetch *fetch)
+{
+	curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
+	fetch_free(fetch);
+}
+
+/* ---- the fetcher ---- */
+
+struct crow_fetcher *crow_fetcher_new(struct crow_loop *loop)
+{
+	struct crow_fetcher *fetcher = calloc(1, sizeof(*fetcher));
+
+	if (!fetcher)
+		return NULL;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		free(fetcher);
+		return NULL;
+	}
+	fetcher->loop = loop;
+	fetcher->timer.on_due = on_due;
+	fetcher->multi = curl_multi_init();
+	if (!fetcher->multi) {
+		crow_fetcher_free(fetcher);
+		return NULL;
+	}
+	curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETFUNCTION, on_socket_change);
+	curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
+	curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, on_timeout_change);
+	curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
+	curl_multi_setopt(fetcher->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS);
+	curl_multi_setopt(fetcher->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	return fetcher;
+}
+
+void crow_fetcher_free(struct crow_fetcher *fetcher)
+{
+	if (!fetcher)
+		return;
+	curl_multi_cleanup(fetcher->multi); /* still calls both callbacks */
+	crow_timer_clear(fetcher->loop, &fetcher->timer);
+	free(fetcher);
+	curl_global_cleanup();
+}

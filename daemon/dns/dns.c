@@ -1,0 +1,89 @@
+#include "daemon/dns/dns.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/dns/worker.h"
+#include "daemon/log.h"
+
+struct crow_dns {
+	struct crow_listens listens; /* ours, with the ports that were bound */
+	struct crow_worker **workers;
+	size_t count;
+};
+
+static bool copy_listens(struct crow_dns *dns, const struct crow_listens *from)
+{
+	dns->listens.items = calloc(from->count, sizeof(*from->items));
+	if (!dns->listens.items)
+		return false;
+	memcpy(dns->listens.items, from->items, from->count * sizeof(*from->items));
+	dns->listens.count = from->count;
+	return true;
+}
+
+struct crow_dns *crow_dns_bind(const struct crow_config *config, char *complaint,
+			       size_t complaint_size)
+{
+	/* No address: a responder without workers, which does nothing. */
+	size_t count = config->dns_listen.count > 0 ? config->dns_workers : 0;
+	struct crow_dns *dns = calloc(1, sizeof(*dns));
+
+	if (dns && count > 0 && copy_listens(dns, &config->dns_listen))
+		dns->workers = calloc(count, sizeof(struct crow_worker *));
+	if (!dns || (count > 0 && !dns->workers)) {
+		snprintf(complaint, complaint_size, "no memory for the DNS responder");
+		crow_dns_free(dns);
+		return NULL;
+	}
+	for (; dns->count < count; dns->count++) {
+		dns->workers[dns->count] =
+			crow_worker_bind(&dns->listens, count > 1, complaint, complaint_size);
+		if (!dns->workers[dns->count]) {
+			crow_dns_free(dns);
+			return NULL;
+		}
+	}
+	crow_dns_configure(dns, config);
+	return dns;
+}
+
+bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher, const char *runtime_dir)
+{
+	char endpoint[CROW_ENDPOINT_TEXT];
+
+	for (size_t i = 0; i < dns->count; i++) {
+		if (crow_worker_start(dns->workers[i], publisher, runtime_dir))
+			continue;
+		crow_log(CROW_LOG_ERROR, "cannot start a thread of the DNS responder: %m");
+		return false;
+	}
+	for (size_t i = 0; i < dns->listens.count; i++) {
+		crow_addr_format(&dns->listens.items[i].addr, dns->listens.items[i].port, endpoint);
+		crow_log(CROW_LOG_INFO, "answering DNS on %s (UDP and TCP)", endpoint);
+	}
+	return true;
+}
+
+void crow_dns_wake(struct crow_dns *dns)
+{
+	for (size_t i = 0; i < dns->count; i++)
+		crow_worker_wake(dns->workers[i]);
+}
+
+void crow_dns_configure(struct crow_dns *dns, const struct crow_config *config)
+{
+	for (size_t i = 0; i < dns->count; i++)
+		crow_worker_configure(dns->workers[i], config->dns_ttl_s, config->dns_answers);
+}
+
+void crow_dns_free(struct crow_dns *dns)
+{
+	if (!dns)
+		return;
+	for (size_t i = 0; i < dns->count; i++)
+		crow_worker_free(dns->workers[i]);
+	free(dns->workers);
+	free(dns->listens.items);
+	free(dns);
+}

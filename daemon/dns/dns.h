@@ -1,0 +1,29 @@
+/*
+ * The DNS responder: worker threads that answer from the published image.
+ *
+ * Files: wire.* (a cursor whose errors stick), answer.* (query bytes -> reply bytes, pure),
+ * udp.* and tcp.* (transports), worker.* (a thread, its loop, its sockets), dns.c (start, stop).
+ */
+#ifndef CROW_DNS_H
+#define CROW_DNS_H
+
+#include "daemon/config.h"
+#include "daemon/publisher.h"
+
+struct crow_dns;
+
+/* Sockets are bound first, so that a daemon started as root may drop to its user in between; false
+ * with a sentence that names the address and the remedy. */
+struct crow_dns *crow_dns_bind(const struct crow_config *config, char *complaint,
+			       size_t complaint_size);
+/* Starts the workers. runtime_dir (borrowed) is where names are asked on demand. */
+bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher,
+		    const char *runtime_dir);
+/* A new image is out: queries that wait for a name are tried again. Main thread. */
+void crow_dns_wake(struct crow_dns *dns);
+/* New ttl and answers after a reload. Main thread. */
+void crow_dns_configure(struct crow_dns *dns, const struct crow_config *config);
+/* Ends and joins the workers. NULL is fine. */
+void crow_dns_free(struct crow_dns *dns);
+
+#endif

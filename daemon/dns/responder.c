@@ -1,0 +1,133 @@
+#include "daemon/dns/responder.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "daemon/counters.h"
+
+static void count_reply(const struct crow_reply *reply)
+{
+	switch (reply->rcode) {
+	case CROW_RCODE_NOERROR:
+		crow_count(dns_noerror);
+		if (reply->answers == 0 && !reply->truncated)
+			crow_count(dns_nodata);
+		break;
+	case CROW_RCODE_FORMERR:
+		crow_count(dns_formerr);
+		break;
+	case CROW_RCODE_SERVFAIL:
+		crow_count(dns_servfail);
+		break;
+	case CROW_RCODE_NXDOMAIN:
+		crow_count(dns_nxdomain);
+		break;
+	case CROW_RCODE_NOTIMP:
+		crow_count(dns_notimp);
+		break;
+	case CROW_RCODE_REFUSED:
+		crow_count(dns_refused);
+		break;
+	case CROW_RCODE_BADVERS:
+		crow_count(dns_badvers);
+		break;
+	}
+	if (reply->truncated)
+		crow_count(dns_truncated);
+}
+
+void crow_responder_begin(struct crow_responder *responder)
+{
+	responder->img = crow_reader_acquire(&responder->reader);
+	responder->settings.ttl_s = atomic_load_explicit(&responder->ttl_s, memory_order_relaxed);
+	responder->settings.answers =
+		atomic_load_explicit(&responder->answers, memory_order_relaxed);
+}
+
+void crow_responder_end(struct crow_responder *responder)
+{
+	responder->img = NULL;
+	crow_reader_release(&responder->reader);
+}
+
+enum crow_exit crow_responder_ask(struct crow_responder *responder, const uint8_t *bytes,
+				  size_t size, bool stream, const struct crow_asker *asker,
+				  struct crow_reply *reply)
+{
+	struct crow_query query;
+	struct crow_wanted wanted;
+	enum crow_exit exit;
+
+	responder->settings.seq = responder->seq++;
+	exit = crow_answer(bytes, size, stream, responder->img, &responder->settings, &query, reply,
+			   &wanted);
+	if (exit == CROW_EXIT_DROP) {
+		crow_count(dns_dropped);
+		return exit;
+	}
+	if (exit == CROW_EXIT_WAIT) {
+		if (crow_waits_add(&responder->waits, &query, &wanted, asker, crow_now_ns())) {
+			crow_count(dns_waiting);
+			return exit;
+		}
+		crow_count(dns_wait_full);
+		crow_reply_refuse(reply, &query, CROW_RCODE_SERVFAIL);
+	}
+	count_reply(reply);
+	return CROW_EXIT_REPLY;
+}
+
+/* Answers a query that waited: with what the image says now, or once its time is up with
+ * SERVFAIL, since nobody knows whether the name exists. */
+static void settle(struct crow_responder *responder, struct crow_wait *wait, int64_t now_ns)
+{
+	uint8_t bytes[CROW_QUERY_TCP_MAX];
+	struct crow_reply reply = {.bytes = bytes, .capacity = sizeof(bytes)};
+	struct crow_wanted wanted;
+
+	responder->settings.seq = responder->seq++;
+	if (crow_answer_query(&wait->query, responder->img, &responder->settings, &reply,
+			      &wanted) == CROW_EXIT_WAIT) {
+		if (now_ns < wait->deadline_ns)
+			return;
+		crow_reply_refuse(&reply, &wait->query, CROW_RCODE_SERVFAIL);
+	}
+	count_reply(&reply);
+	crow_waits_remove(&responder->waits, wait);
+	wait->asker.deliver(&wait->asker, reply.bytes, reply.size);
+}
+
+static void settle_all(struct crow_responder *responder, int64_t now_ns)
+{
+	crow_responder_begin(responder);
+	for (size_t i = 0; i < CROW_WAITS_MAX && responder->waits.count > 0; i++)
+		if (responder->waits.items[i].used)
+			settle(responder, &responder->waits.items[i], now_ns);
+	crow_responder_end(responder);
+	crow_waits_arm(&responder->waits);
+}
+
+void crow_responder_retry(struct crow_responder *responder)
+{
+	if (responder->waits.count > 0)
+		settle_all(responder, crow_now_ns());
+}
+
+static void on_deadline(struct crow_timer *timer, int64_t now_ns)
+{
+	struct crow_waits *waits = crow_container(timer, struct crow_waits, timer);
+
+	settle_all(crow_container(waits, struct crow_responder, waits), now_ns);
+}
+
+void crow_responder_init(struct crow_responder *responder, struct crow_loop *loop,
+			 struct crow_publisher *publisher, const char *runtime_dir)
+{
+	/* Never short for 8 bytes, and after boot it does not block (getrandom(2)). */
+	if (getrandom(&responder->seq, sizeof(responder->seq), 0) < 0)
+		responder->seq = (uint64_t)crow_now_ns();
+	crow_reader_init(&responder->reader, publisher);
+	responder->waits.loop = loop;
+	responder->waits.timer.on_due = on_deadline;
+	responder->waits.runtime_dir = runtime_dir;
+}

@@ -1,0 +1,18 @@
+/*
+ * Names of addresses, for the targets of SRV records: `ip-10-0-0-1.<zone>` and, for IPv6,
+ * `ip6-<32 hex digits>.<zone>`.
+ */
+#ifndef CROW_TARGET_H
+#define CROW_TARGET_H
+
+#include "resolver/address.h"
+
+#define CROW_TARGET_MAX 64 /* "ip6-" + 32 digits + NUL, rounded up */
+
+/* Writes the first label, NUL-terminated, and returns its length. */
+size_t crow_target_format(const struct crow_addr *addr, char out[CROW_TARGET_MAX]);
+
+/* Reads it back; only the very form that crow_target_format() writes is accepted. */
+bool crow_target_parse(const char *label, size_t length, struct crow_addr *out);
+
+#endif

@@ -1,0 +1,202 @@
+#include "daemon/dns/udp.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "daemon/counters.h"
+
+/* Datagrams a system call: at 32 the call's own cost is below a tenth of the whole. */
+#define BATCH 32
+
+/* Batches in a row before TCP and timers get their turn. */
+#define BATCHES_MAX 16
+
+/* Queries have 50 to 150 bytes, with padding (RFC 8467) 128 or a few times that. What is longer
+ * arrives cut, and so as FORMERR. */
+#define QUERY_MAX 4096
+
+struct crow_udp_batch {
+	struct mmsghdr in[BATCH], out[BATCH];
+	struct iovec in_iov[BATCH], out_iov[BATCH];
+	struct crow_asker askers[BATCH]; /* of in[i]: name and control are received into it */
+	uint8_t queries[BATCH][QUERY_MAX];
+	uint8_t replies[BATCH][CROW_QUERY_UDP_MAX];
+};
+
+/* The kernel overwrites lengths with what it delivered. */
+static void prepare(struct crow_udp_batch *batch, unsigned i)
+{
+	struct crow_asker *asker = &batch->askers[i];
+
+	batch->in[i].msg_hdr = (struct msghdr){
+		.msg_name = &asker->peer,
+		.msg_namelen = sizeof(asker->peer),
+		.msg_iov = &batch->in_iov[i],
+		.msg_iovlen = 1,
+		.msg_control = asker->control,
+		.msg_controllen = sizeof(asker->control),
+	};
+}
+
+struct crow_udp_batch *crow_udp_batch_new(void)
+{
+	struct crow_udp_batch *batch = calloc(1, sizeof(*batch));
+
+	if (!batch)
+		return NULL;
+	for (unsigned i = 0; i < BATCH; i++) {
+		batch->in_iov[i] = (struct iovec){batch->queries[i], QUERY_MAX};
+		batch->out_iov[i].iov_base = batch->replies[i];
+		prepare(batch, i);
+	}
+	return batch;
+}
+
+void crow_udp_batch_free(struct crow_udp_batch *batch)
+{
+	free(batch);
+}
+
+/* Where a datagram was sent to, on a wildcard socket. What is left in control, sent back, makes
+ * the reply leave from there; the interface is the routing table's choice again, but for link-local
+ * addresses, which mean nothing without one. */
+static struct crow_addr take_destination(struct msghdr *message)
+{
+	struct crow_addr addr = {{0}};
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo *info = (void *)CMSG_DATA(c);
+
+			addr = crow_addr_v4(&info->ipi_addr);
+			info->ipi_ifindex = 0;
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo *info = (void *)CMSG_DATA(c);
+
+			addr = crow_addr_v6(&info->ipi6_addr);
+			if (!IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr))
+				info->ipi6_ifindex = 0;
+		}
+	}
+	return addr;
+}
+
+/* Nobody listens on port 0, and what claims to come from our own socket would be answered to
+ * ourselves. (Replies have QR set, so even that could not go round twice.) */
+static bool is_answerable(const struct crow_udp *udp, struct crow_asker *asker,
+			  struct msghdr *message)
+{
+	struct crow_addr own = udp->addr, peer;
+	uint16_t port;
+
+	asker->peer_size = message->msg_namelen;
+	asker->control_size = 0;
+	if (udp->wildcard) {
+		own = take_destination(message);
+		asker->control_size = message->msg_controllen;
+	}
+	if (!crow_addr_from_sockaddr(&asker->peer.sa, asker->peer_size, &peer, &port) || port == 0)
+		return false;
+	return port != udp->port || crow_addr_compare(&peer, &own) != 0;
+}
+
+static void address_reply(struct msghdr *message, struct crow_asker *asker)
+{
+	message->msg_name = &asker->peer;
+	message->msg_namelen = asker->peer_size;
+	message->msg_control = asker->control_size ? asker->control : NULL;
+	message->msg_controllen = asker->control_size;
+	message->msg_iovlen = 1;
+	message->msg_flags = 0;
+}
+
+static void deliver(const struct crow_asker *asker, const uint8_t *bytes, size_t size)
+{
+	const struct crow_udp *udp = asker->endpoint;
+	struct crow_asker to = *asker;
+	struct iovec iov = {(void *)(uintptr_t)bytes, size};
+	struct msghdr message = {.msg_iov = &iov};
+
+	address_reply(&message, &to);
+	if (sendmsg(udp->watch.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		crow_count(dns_unsent);
+}
+
+/* Answers the i-th datagram into the j-th reply; false if it gets none now. */
+static bool answer(struct crow_udp *udp, unsigned i, unsigned j)
+{
+	struct crow_udp_batch *batch = udp->batch;
+	struct crow_asker *asker = &batch->askers[i];
+	struct crow_reply reply = {.bytes = batch->replies[j], .capacity = CROW_QUERY_UDP_MAX};
+
+	if (!is_answerable(udp, asker, &batch->in[i].msg_hdr)) {
+		crow_count(dns_dropped);
+		return false;
+	}
+	asker->endpoint = udp;
+	asker->deliver = deliver;
+	if (crow_responder_ask(udp->responder, batch->queries[i], batch->in[i].msg_len, false,
+			       asker, &reply) != CROW_EXIT_REPLY)
+		return false;
+	address_reply(&batch->out[j].msg_hdr, asker);
+	batch->out[j].msg_hdr.msg_iov = &batch->out_iov[j];
+	batch->out_iov[j].iov_len = reply.size;
+	return true;
+}
+
+/* sendmmsg() stops at a datagram that cannot be sent (no route, a firewall, a full buffer). Only
+ * that one is lost: its asker will ask again. */
+static void send_all(int fd, struct mmsghdr *messages, unsigned count)
+{
+	while (count > 0) {
+		int sent = sendmmsg(fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent <= 0) {
+			if (errno == EINTR)
+				continue;
+			crow_count(dns_unsent);
+			sent = 1;
+		}
+		messages += sent;
+		count -= (unsigned)sent;
+	}
+}
+
+/* One batch; returns how many datagrams it had. */
+static unsigned serve(struct crow_udp *udp)
+{
+	struct crow_udp_batch *batch = udp->batch;
+	int received = recvmmsg(udp->watch.fd, batch->in, BATCH, MSG_DONTWAIT, NULL);
+	unsigned replies = 0;
+
+	if (received <= 0)
+		return 0;
+	crow_count_by(dns_queries_udp, (unsigned)received);
+	crow_responder_begin(udp->responder);
+	for (unsigned i = 0; i < (unsigned)received; i++)
+		replies += answer(udp, i, replies);
+	send_all(udp->watch.fd, batch->out, replies);
+	crow_responder_end(udp->responder);
+	for (unsigned i = 0; i < (unsigned)received; i++)
+		prepare(batch, i);
+	return (unsigned)received;
+}
+
+static void on_ready(struct crow_watch *watch, uint32_t events)
+{
+	struct crow_udp *udp = crow_container(watch, struct crow_udp, watch);
+
+	(void)events;
+	for (int i = 0; i < BATCHES_MAX; i++)
+		if (serve(udp) < BATCH)
+			return;
+}
+
+int crow_udp_start(struct crow_udp *udp, struct crow_loop *loop)
+{
+	udp->watch.on_ready = on_ready;
+	return crow_loop_add(loop, &udp->watch, EPOLLIN);
+}

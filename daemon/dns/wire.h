@@ -1,0 +1,52 @@
+/*
+ * Cursors over a DNS message whose errors stick: after the first read past the end, or write past
+ * the limit, everything else does nothing, so that code is straight lines and one check at the end.
+ */
+#ifndef CROW_WIRE_H
+#define CROW_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CROW_WIRE_HEADER   12
+#define CROW_WIRE_NAME_MAX 255 /* RFC 1035 2.3.4, with the root's byte */
+
+struct crow_wire_reader {
+	const uint8_t *bytes;
+	size_t size;
+	size_t at;
+	bool failed;
+};
+
+struct crow_wire_writer {
+	uint8_t *bytes;
+	size_t size; /* the limit; may be moved while writing */
+	size_t at;
+	bool failed;
+};
+
+/* 0 and NULL once failed. */
+uint8_t crow_wire_get_u8(struct crow_wire_reader *in);
+uint16_t crow_wire_get_u16(struct crow_wire_reader *in);
+uint32_t crow_wire_get_u32(struct crow_wire_reader *in);
+const uint8_t *crow_wire_get_bytes(struct crow_wire_reader *in, size_t size);
+
+/* Copies an uncompressed name to out and returns its size with the root's byte. Pointers and the
+ * reserved label types fail: nothing stands before a question that it could point to. */
+size_t crow_wire_get_name(struct crow_wire_reader *in, uint8_t out[CROW_WIRE_NAME_MAX]);
+/* Passes over a name that may end in a pointer, which is not followed. True if it is the root. */
+bool crow_wire_skip_name(struct crow_wire_reader *in);
+
+void crow_wire_put_u8(struct crow_wire_writer *out, uint8_t value);
+void crow_wire_put_u16(struct crow_wire_writer *out, uint16_t value);
+void crow_wire_put_u32(struct crow_wire_writer *out, uint32_t value);
+void crow_wire_put_bytes(struct crow_wire_writer *out, const void *bytes, size_t size);
+/* A dotted name (no trailing dot, "" is the root) as labels, uncompressed. */
+void crow_wire_put_name(struct crow_wire_writer *out, const char *dotted);
+/* A name as a pointer to `offset` of the message. */
+void crow_wire_put_pointer(struct crow_wire_writer *out, size_t offset);
+/* Overwrites two bytes written before. */
+void crow_wire_patch_u16(struct crow_wire_writer *out, size_t at, uint16_t value);
+
+#endif

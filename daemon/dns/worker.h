@@ -1,0 +1,25 @@
+/*
+ * A worker: a thread with its loop, its sockets and its responder. The main thread binds it,
+ * starts it, pokes it and joins it; all else is the worker's own.
+ */
+#ifndef CROW_WORKER_H
+#define CROW_WORKER_H
+
+#include "daemon/config.h"
+#include "daemon/publisher.h"
+
+struct crow_worker;
+
+/* Binds sockets to all of listens. Where a port is 0 the kernel's choice is written back. NULL
+ * with a sentence. */
+struct crow_worker *crow_worker_bind(struct crow_listens *listens, bool shared, char *complaint,
+				     size_t complaint_size);
+/* False with errno; the worker is then only good for freeing. */
+bool crow_worker_start(struct crow_worker *worker, struct crow_publisher *publisher,
+		       const char *runtime_dir);
+void crow_worker_configure(struct crow_worker *worker, uint32_t ttl_s, uint32_t answers);
+void crow_worker_wake(struct crow_worker *worker); /* a new image is out */
+/* Ends and joins the thread, if one runs, and closes the sockets. */
+void crow_worker_free(struct crow_worker *worker);
+
+#endif

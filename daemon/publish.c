@@ -1,0 +1,557 @@
+#include "daemon/publish.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "resolver/name.h"
+
+/* ---- sections: arrays that grow, and remember that memory ran out ---- */
+
+struct section {
+	uint8_t *data;
+	size_t record; /* bytes of one */
+	size_t count, capacity;
+	bool failed;
+};
+
+/* Room for `more` records, zeroed, at the end; NULL without memory, then and ever after. */
+static void *append(struct section *section, size_t more)
+{
+	size_t needed = section->count + more;
+	uint8_t *at;
+
+	if (section->failed)
+		return NULL;
+	if (needed > section->capacity || section->data == NULL) {
+		size_t capacity = needed + needed / 2 + 16;
+		uint8_t *data = realloc(section->data, capacity * section->record);
+
+		if (data == NULL) {
+			section->failed = true;
+			return NULL;
+		}
+		section->data = data;
+		section->capacity = capacity;
+	}
+	at = section->data + section->count * section->record;
+	memset(at, 0, more * section->record);
+	section->count = needed;
+	return at;
+}
+
+struct builder {
+	const struct crow_table *table;
+	struct section zones, services, instances, uppers, guides, names;
+	struct section name_slots, address_slots, strings;
+};
+
+static void builder_init(struct builder *b, const struct crow_table *table)
+{
+	*b = (struct builder){
+		.table = table,
+		.zones.record = sizeof(struct crow_snap_zone),
+		.services.record = sizeof(struct crow_snap_service),
+		.instances.record = sizeof(struct crow_snap_instance),
+		.uppers.record = sizeof(uint64_t),
+		.guides.record = sizeof(uint32_t),
+		.names.record = sizeof(struct crow_snap_name),
+		.name_slots.record = sizeof(uint32_t),
+		.address_slots.record = sizeof(uint32_t),
+		.strings.record = 1,
+	};
+	append(&b->strings, 1); /* offset 0 is "" */
+}
+
+/* The sections in the order of the header's fields, which is their order in the image. */
+#define SECTIONS 9
+
+static void list_sections(struct builder *b, struct section *out[SECTIONS])
+{
+	struct section *all[SECTIONS] = {
+		&b->zones, &b->services,   &b->instances,     &b->uppers,  &b->guides,
+		&b->names, &b->name_slots, &b->address_slots, &b->strings,
+	};
+
+	memcpy(out, all, sizeof(all));
+}
+
+static void builder_fini(struct builder *b)
+{
+	struct section *sections[SECTIONS];
+
+	list_sections(b, sections);
+	for (size_t i = 0; i < SECTIONS; i++)
+		free(sections[i]->data);
+}
+
+static uint32_t add_string(struct builder *b, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	uint32_t offset = (uint32_t)b->strings.count;
+	char *at;
+
+	if (size == 1)
+		return 0;
+	at = append(&b->strings, size);
+	if (at == NULL)
+		return 0;
+	memcpy(at, text, size);
+	return offset;
+}
+
+/* ---- hash tables ---- */
+
+/* A power of two, at least a third of it free: linear probing then looks at two or three slots. */
+static bool make_slots(struct section *slots, size_t records)
+{
+	size_t count = 8;
+
+	while (count < records + records / 2 + 1)
+		count *= 2;
+	return append(slots, count) != NULL;
+}
+
+static uint32_t *find_free_slot(struct section *slots, uint64_t hash)
+{
+	uint32_t *all = (void *)slots->data;
+	uint64_t at = hash & (slots->count - 1);
+
+	while (all[at] != 0)
+		at = (at + 1) & (slots->count - 1);
+	return &all[at];
+}
+
+/* ---- zones ---- */
+
+static uint32_t add_zone(struct builder *b, const struct crow_source_config *source)
+{
+	uint32_t timeout_ms = source->on_demand ? source->timeout_ms : 0;
+	struct crow_snap_zone *zone;
+
+	for (uint32_t i = 0; i < b->zones.count; i++) {
+		zone = (struct crow_snap_zone *)(void *)b->zones.data + i;
+		if (strcmp((char *)b->strings.data + zone->name, source->zone) != 0)
+			continue;
+		if (zone->timeout_ms < timeout_ms)
+			zone->timeout_ms = timeout_ms;
+		return i;
+	}
+	zone = append(&b->zones, 1);
+	if (zone == NULL)
+		return 0;
+	zone->timeout_ms = timeout_ms;
+	zone->name = add_string(b, source->zone);
+	return (uint32_t)b->zones.count - 1;
+}
+
+/* ---- instances ---- */
+
+struct run {
+	const struct crow_service *service;
+	uint32_t index;       /* of the service */
+	const uint32_t *apps; /* string offset of each label */
+};
+
+static void add_instance(struct builder *b, const struct run *run, const struct crow_item *item)
+{
+	struct crow_snap_instance *instance = append(&b->instances, 1);
+
+	if (instance == NULL)
+		return;
+	*instance = (struct crow_snap_instance){
+		.addr = item->addr,
+		.port = item->port,
+		.state = item->weight > 0 ? CROW_STATE_UP : CROW_STATE_DRAINED,
+		.weight = item->weight,
+		.service = run->index,
+		.app = run->apps[item->app],
+	};
+}
+
+enum group { GROUP_UP4, GROUP_UP6, GROUP_REST };
+
+static enum group group_of(const struct crow_item *item)
+{
+	if (item->weight == 0)
+		return GROUP_REST;
+	return crow_addr_is_v4(&item->addr) ? GROUP_UP4 : GROUP_UP6;
+}
+
+/* The slice of a service: its items in the order of snapshot.h. The list is sorted by family,
+ * address and port already. */
+static void add_instances(struct builder *b, struct crow_snap_service *out, const struct run *run)
+{
+	const struct crow_list *list = &run->service->list;
+	uint32_t counts[3] = {0, 0, 0};
+
+	out->first = (uint32_t)b->instances.count;
+	out->count = (uint32_t)list->count;
+	for (enum group group = GROUP_UP4; group <= GROUP_REST; group++) {
+		for (size_t i = 0; i < list->count; i++) {
+			if (group_of(&list->items[i]) != group)
+				continue;
+			counts[group]++;
+			if (group != GROUP_REST)
+				out->total_weight += list->items[i].weight;
+			add_instance(b, run, &list->items[i]);
+		}
+	}
+	out->up4 = counts[GROUP_UP4];
+	out->up6 = counts[GROUP_UP6];
+}
+
+static int compare_tombstones(const void *a, const void *b)
+{
+	const struct crow_snap_instance *x = a, *y = b;
+	int order = crow_addr_compare(&x->addr, &y->addr);
+
+	return order != 0 ? order : (int)x->port - (int)y->port;
+}
+
+static void add_tombstones(struct builder *b, const struct crow_service *service, uint32_t index)
+{
+	uint32_t grave = (uint32_t)b->instances.count;
+	struct crow_snap_instance *graves = append(&b->instances, service->tombstone_count);
+	struct crow_snap_service *out =
+		(struct crow_snap_service *)(void *)b->services.data + index;
+
+	if (graves == NULL || b->services.failed)
+		return;
+	out->grave = grave;
+	out->graves = (uint32_t)service->tombstone_count;
+	for (size_t i = 0; i < service->tombstone_count; i++)
+		graves[i] = (struct crow_snap_instance){
+			.addr = service->tombstones[i].addr,
+			.port = service->tombstones[i].port,
+			.state = CROW_STATE_TOMBSTONE,
+			.service = index,
+		};
+	qsort(graves, service->tombstone_count, sizeof(*graves), compare_tombstones);
+}
+
+/* ---- the distribution of one service ---- */
+
+/* uppers[i] is the last point of the circle below the share (w0 + ... + wi) / total. */
+static void fill_uppers(const struct crow_snap_instance *instances, uint32_t up, uint64_t total,
+			uint64_t *uppers)
+{
+	unsigned __int128 sum = 0;
+
+	for (uint32_t i = 0; i < up; i++) {
+		sum += instances[i].weight;
+		uppers[i] = (uint64_t)((sum << 64) / total - 1);
+	}
+}
+
+static void add_guide(struct builder *b, struct crow_snap_service *out, const uint64_t *uppers)
+{
+	uint32_t up = out->up4 + out->up6;
+	uint32_t *guide;
+	uint32_t at = 0;
+
+	out->guide = (uint32_t)b->guides.count;
+	out->guide_bits = 1;
+	/* A guide for two instances: a step of bisection costs less than the bytes to attach. */
+	while ((UINT64_C(2) << out->guide_bits) < up)
+		out->guide_bits++;
+	guide = append(&b->guides, (UINT64_C(1) << out->guide_bits) + 1);
+	if (guide == NULL)
+		return;
+	for (uint64_t bucket = 0; bucket < UINT64_C(1) << out->guide_bits; bucket++) {
+		while (at < up - 1 && uppers[at] < bucket << (64 - out->guide_bits))
+			at++;
+		guide[bucket] = at;
+	}
+	guide[UINT64_C(1) << out->guide_bits] = up - 1;
+}
+
+static void add_distribution(struct builder *b, struct crow_snap_service *out)
+{
+	const struct crow_snap_instance *instances = (void *)b->instances.data;
+	uint32_t up = out->up4 + out->up6;
+	uint64_t *uppers = append(&b->uppers, out->count);
+
+	if (uppers == NULL || b->instances.failed || up == 0)
+		return;
+	fill_uppers(instances + out->first, up, out->total_weight, uppers);
+	add_guide(b, out, uppers);
+}
+
+/* ---- services ---- */
+
+/* The labels' string offsets, freed by the caller; NULL without memory. */
+static uint32_t *add_apps(struct builder *b, const struct crow_list *list)
+{
+	uint32_t *apps = calloc(list->app_count + 1, sizeof(*apps));
+
+	if (apps == NULL)
+		b->strings.failed = true;
+	for (size_t i = 0; apps != NULL && i < list->app_count; i++)
+		apps[i] = add_string(b, list->apps[i]);
+	return apps;
+}
+
+static void add_service(struct builder *b, const struct crow_service *service, uint32_t index)
+{
+	struct run run = {service, index, add_apps(b, &service->list)};
+	struct crow_snap_service out = {
+		.name = add_string(b, service->name),
+		.source = add_string(b, service->source->name),
+		.zone = add_zone(b, service->source),
+		.attempt_timeout_ms = service->config->attempt_timeout_ms,
+		.port = service->config->port,
+		.flags = service->failing_ns != 0 ? CROW_SERVICE_STALE : 0,
+		.taken_wall_s = service->taken_wall_s,
+		.taken_boot_ns = service->taken_ns,
+		.failing_boot_ns = service->failing_ns,
+	};
+	struct crow_snap_service *at;
+
+	if (run.apps != NULL) {
+		add_instances(b, &out, &run);
+		add_distribution(b, &out);
+	}
+	free((void *)(uintptr_t)run.apps);
+	at = append(&b->services, 1);
+	if (at != NULL)
+		*at = out;
+}
+
+/* ---- names ---- */
+
+static void add_name(struct builder *b, const char *folded, size_t len, uint16_t kind,
+		     uint32_t service)
+{
+	struct crow_snap_name *name;
+
+	if (len == 0)
+		return;
+	name = append(&b->names, 1);
+	if (name == NULL)
+		return;
+	*name = (struct crow_snap_name){
+		.text = add_string(b, folded),
+		.hash = (uint32_t)crow_name_hash(folded, len),
+		.service = service,
+		.length = (uint16_t)len,
+		.kind = kind,
+	};
+}
+
+/* `<service>.<zone>`, and the same with `_` as `-` where that differs: Java's URI rejects `_`. */
+static void add_service_names(struct builder *b, const struct crow_service *service, uint32_t index)
+{
+	const char *parts[] = {service->name, ".", service->source->zone};
+	char text[CROW_NAME_MAX + 1] = "", folded[CROW_NAME_MAX + 1];
+	size_t len = 0, service_len = strlen(service->name);
+
+	for (size_t i = 0; i < 3; i++) {
+		size_t part = strlen(parts[i]);
+
+		if (len + part > CROW_NAME_MAX)
+			return;
+		memcpy(text + len, parts[i], part + 1);
+		len += part;
+	}
+	len = crow_name_fold(text, len, folded);
+	add_name(b, folded, len, CROW_NAME_SERVICE, index);
+	if (memchr(folded, '_', service_len) == NULL)
+		return;
+	for (size_t i = 0; i < service_len; i++)
+		if (folded[i] == '_')
+			folded[i] = '-';
+	add_name(b, folded, len, CROW_NAME_SERVICE, index);
+}
+
+static void add_aliases(struct builder *b, const struct crow_service *service, uint32_t index)
+{
+	const struct crow_strings *aliases = &service->config->aliases;
+
+	for (size_t i = 0; i < aliases->count; i++)
+		add_name(b, aliases->items[i], strlen(aliases->items[i]), CROW_NAME_SERVICE, index);
+}
+
+static bool is_same_name(const struct builder *b, const struct crow_snap_name *a,
+			 const struct crow_snap_name *c)
+{
+	const char *strings = (char *)b->strings.data;
+
+	return a->hash == c->hash && a->length == c->length &&
+	       memcmp(strings + a->text, strings + c->text, a->length) == 0;
+}
+
+/* The first of two equal names wins: names of services come before denials, and a service's own
+ * name in the order of the table. */
+static void index_names(struct builder *b)
+{
+	const struct crow_snap_name *names = (void *)b->names.data;
+	const char *strings = (char *)b->strings.data;
+	const uint32_t *slots;
+
+	if (b->names.failed || b->strings.failed || !make_slots(&b->name_slots, b->names.count))
+		return;
+	slots = (void *)b->name_slots.data;
+	for (uint32_t i = 0; i < b->names.count; i++) {
+		uint64_t hash = crow_name_hash(strings + names[i].text, names[i].length);
+		uint64_t at = hash & (b->name_slots.count - 1);
+
+		while (slots[at] != 0 && !is_same_name(b, &names[slots[at] - 1], &names[i]))
+			at = (at + 1) & (b->name_slots.count - 1);
+		if (slots[at] == 0)
+			*find_free_slot(&b->name_slots, hash) = i + 1;
+	}
+}
+
+/* ---- the address table ---- */
+
+/* The entry for the (address, service) of an instance, or the free one where it belongs. */
+static uint32_t *address_slot(struct builder *b, const struct crow_snap_instance *instance)
+{
+	const struct crow_snap_instance *instances = (void *)b->instances.data;
+	uint32_t *slots = (void *)b->address_slots.data;
+	uint64_t at = crow_addr_hash(&instance->addr) & (b->address_slots.count - 1);
+
+	for (;; at = (at + 1) & (b->address_slots.count - 1)) {
+		const struct crow_snap_instance *there;
+
+		if (slots[at] == 0)
+			return &slots[at];
+		there = &instances[slots[at] - 1];
+		if (there->service == instance->service &&
+		    memcmp(&there->addr, &instance->addr, sizeof(there->addr)) == 0)
+			return &slots[at];
+	}
+}
+
+/* Instances come in the order of their slices, so that one that may be picked gets the entry of
+ * its address before a drained one, and any of them before a tombstone. */
+static void index_addresses(struct builder *b)
+{
+	struct crow_snap_instance *instances = (void *)b->instances.data;
+
+	if (b->instances.failed || !make_slots(&b->address_slots, b->instances.count))
+		return;
+	for (uint32_t i = 0; i < b->instances.count; i++) {
+		uint32_t *slot = address_slot(b, &instances[i]);
+
+		if (*slot == 0) {
+			*slot = i + 1;
+		} else if (instances[i].state != CROW_STATE_TOMBSTONE) {
+			instances[*slot - 1].flags |= CROW_INSTANCE_SHARED;
+			instances[i].flags |= CROW_INSTANCE_SHARED;
+		}
+	}
+}
+
+/* ---- the image ---- */
+
+static void collect(struct builder *b)
+{
+	const struct crow_table *table = b->table;
+
+	for (size_t i = 0; i < table->config->source_count; i++)
+		add_zone(b, &table->config->sources[i]);
+	for (uint32_t i = 0; i < table->count; i++) {
+		add_service(b, table->services[i], i);
+		add_service_names(b, table->services[i], i);
+	}
+	for (uint32_t i = 0; i < table->count; i++) {
+		add_aliases(b, table->services[i], i);
+		add_tombstones(b, table->services[i], i);
+	}
+	for (size_t i = 0; i < table->denial_count; i++)
+		add_name(b, table->denials[i].name, strlen(table->denials[i].name),
+			 table->denials[i].kind, CROW_SNAP_NONE);
+	/* uppers is parallel to instances, tombstones included. */
+	if (!b->instances.failed && b->instances.count > b->uppers.count)
+		append(&b->uppers, b->instances.count - b->uppers.count);
+	index_names(b);
+	index_addresses(b);
+}
+
+static size_t align8(size_t size)
+{
+	return (size + 7) & ~(size_t)7;
+}
+
+/* The size of the whole image; 0 if memory ran out or it is too large. */
+static size_t image_size(struct section *sections[SECTIONS])
+{
+	size_t size = sizeof(struct crow_snap_header);
+
+	for (size_t i = 0; i < SECTIONS; i++) {
+		if (sections[i]->failed)
+			return 0;
+		size += align8(sections[i]->count * sections[i]->record);
+	}
+	return size <= CROW_SNAP_MAX_SIZE ? size : 0;
+}
+
+static void assemble(struct section *sections[SECTIONS], struct crow_snap_header *header)
+{
+	struct crow_snap_section *out[SECTIONS] = {
+		&header->zones,      &header->services,      &header->instances,
+		&header->uppers,     &header->guides,        &header->names,
+		&header->name_slots, &header->address_slots, &header->strings,
+	};
+	size_t at = sizeof(*header);
+
+	for (size_t i = 0; i < SECTIONS; i++) {
+		size_t size = sections[i]->count * sections[i]->record;
+
+		out[i]->offset = (uint32_t)at;
+		out[i]->count = (uint32_t)sections[i]->count;
+		if (size > 0)
+			memcpy((uint8_t *)header + at, sections[i]->data, size);
+		memset((uint8_t *)header + at + size, 0, align8(size) - size);
+		at += align8(size);
+	}
+	header->size = at;
+	header->checksum = crow_image_checksum(&header->generation,
+					       at - offsetof(struct crow_snap_header, generation));
+}
+
+static struct crow_published *finish(struct builder *b, const struct crow_snap_header *header)
+{
+	struct section *sections[SECTIONS];
+	struct crow_published *published;
+	size_t size;
+
+	list_sections(b, sections);
+	size = image_size(sections);
+	published = size == 0 ? NULL : malloc(sizeof(*published) + size);
+	if (published == NULL)
+		return NULL;
+	published->older = NULL;
+	memcpy(published->bytes, header, sizeof(*header));
+	assemble(sections, (void *)published->bytes);
+	/* The same checks that a reader makes: an image that fails them must not leave. */
+	if (crow_image_init(&published->image, published->bytes, size) != CROW_IMAGE_OK) {
+		free(published);
+		return NULL;
+	}
+	return published;
+}
+
+struct crow_published *crow_publish_build(const struct crow_table *table, uint64_t generation,
+					  int64_t now_ns, int64_t wall_s)
+{
+	struct crow_snap_header header = {
+		.magic = CROW_SNAP_MAGIC,
+		.version = CROW_SNAP_VERSION,
+		.byte_order = CROW_SNAP_BYTE_ORDER,
+		.generation = generation,
+		.built_boot_ns = now_ns,
+		.built_wall_s = wall_s,
+		.publisher_pid = (uint32_t)getpid(),
+	};
+	struct crow_published *published;
+	struct builder b;
+
+	builder_init(&b, table);
+	collect(&b);
+	published = finish(&b, &header);
+	builder_fini(&b);
+	return published;
+}

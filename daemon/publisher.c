@@ -1,0 +1,233 @@
+#include "daemon/publisher.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "daemon/counters.h"
+#include "daemon/log.h"
+#include "daemon/runtime.h"
+
+/* Changes that come together (all services at start, a round of polls) become one image. */
+#define COALESCE_NS (10 * INT64_C(1000000))
+
+/* Building must not take more than a twentieth of the main thread, however large the image. */
+#define COALESCE_BUILDS 20
+
+/* When memory ran out, or an old image still has a reader: a reader's batch lasts microseconds. */
+#define RETRY_NS (100 * INT64_C(1000000))
+
+struct crow_publisher {
+	struct crow_loop *loop;
+	const struct crow_table *table;
+	const char *runtime_dir;
+	void (*on_published)(void *context);
+	void *context;
+
+	/* Written by the main thread, read by all. Sequentially consistent together with each
+	 * reader's `held`: see crow_reader_acquire(). */
+	_Atomic(struct crow_published *) current;
+	struct crow_published *old; /* main thread alone, as all below */
+	struct crow_reader *readers;
+	uint64_t generation;
+	int64_t build_ns; /* what the last build took */
+	struct crow_timer build_timer, reap_timer;
+	struct stat written; /* the file's identity; st_ino 0: not written */
+	int64_t warned_ns;
+};
+
+/* ---- readers ---- */
+
+void crow_reader_init(struct crow_reader *reader, struct crow_publisher *publisher)
+{
+	reader->publisher = publisher;
+	atomic_init(&reader->held, NULL);
+	reader->next = publisher->readers;
+	publisher->readers = reader;
+}
+
+/* Either the second load sees the same image, and then `held` was announced before the publisher
+ * could have swapped and looked; or it sees a newer one, and the announcement is made anew. All
+ * four accesses are sequentially consistent: with less, the store of `held` could sink below the
+ * second load. */
+const struct crow_image *crow_reader_acquire(struct crow_reader *reader)
+{
+	const struct crow_published *seen;
+
+	do {
+		seen = atomic_load(&reader->publisher->current);
+		atomic_store(&reader->held, seen);
+	} while (atomic_load(&reader->publisher->current) != seen);
+	return &seen->image;
+}
+
+/* Release: what the reader did with the image happens before the publisher frees it. */
+void crow_reader_release(struct crow_reader *reader)
+{
+	atomic_store_explicit(&reader->held, NULL, memory_order_release);
+}
+
+static bool is_held(const struct crow_publisher *publisher, const struct crow_published *image)
+{
+	for (struct crow_reader *r = publisher->readers; r != NULL; r = r->next)
+		if (atomic_load(&r->held) == image)
+			return true;
+	return false;
+}
+
+static void reap(struct crow_publisher *publisher)
+{
+	struct crow_published **at = &publisher->old;
+
+	while (*at != NULL) {
+		struct crow_published *image = *at;
+
+		if (is_held(publisher, image)) {
+			at = &image->older;
+			continue;
+		}
+		*at = image->older;
+		free(image);
+	}
+	if (publisher->old != NULL)
+		crow_timer_set(publisher->loop, &publisher->reap_timer, crow_now_ns() + RETRY_NS);
+}
+
+static void on_reap(struct crow_timer *timer, int64_t now_ns)
+{
+	(void)now_ns;
+	reap(crow_container(timer, struct crow_publisher, reap_timer));
+}
+
+/* ---- the file ---- */
+
+static void write_file(struct crow_publisher *publisher)
+{
+	struct crow_published *image = atomic_load(&publisher->current);
+
+	if (publisher->runtime_dir == NULL)
+		return;
+	if (crow_runtime_write_snapshot(publisher->runtime_dir, image->bytes, image->image.size,
+					&publisher->written)) {
+		publisher->warned_ns = 0;
+		return;
+	}
+	crow_count(images_unwritten);
+	memset(&publisher->written, 0, sizeof(publisher->written));
+	if (crow_log_hourly(&publisher->warned_ns, crow_now_ns()))
+		crow_log(
+			CROW_LOG_WARNING,
+			"cannot write %s/snapshot: %s; programs keep their last copy, DNS goes on, "
+			"and writing is tried again with every poll",
+			publisher->runtime_dir, strerror(errno));
+}
+
+void crow_publisher_check_file(struct crow_publisher *publisher)
+{
+	if (publisher->runtime_dir != NULL &&
+	    !crow_runtime_is_snapshot(publisher->runtime_dir, &publisher->written))
+		write_file(publisher);
+}
+
+/* ---- publishing ---- */
+
+static struct crow_published *build(struct crow_publisher *publisher)
+{
+	int64_t start_ns = crow_now_ns();
+	struct crow_published *image = crow_publish_build(
+		publisher->table, publisher->generation + 1, start_ns, (int64_t)time(NULL));
+
+	publisher->build_ns = crow_now_ns() - start_ns;
+	if (image == NULL)
+		return NULL;
+	publisher->generation++;
+	crow_count(images_published);
+	return image;
+}
+
+void crow_publisher_flush(struct crow_publisher *publisher)
+{
+	struct crow_published *image = build(publisher);
+
+	if (image == NULL) {
+		crow_log(CROW_LOG_WARNING, "no memory for a new image; the last one stays");
+		crow_timer_set(publisher->loop, &publisher->build_timer, crow_now_ns() + RETRY_NS);
+		return;
+	}
+	crow_timer_clear(publisher->loop, &publisher->build_timer);
+	struct crow_published *old = atomic_exchange(&publisher->current, image);
+
+	old->older = publisher->old;
+	publisher->old = old;
+	reap(publisher);
+	write_file(publisher);
+	if (publisher->on_published != NULL)
+		publisher->on_published(publisher->context);
+}
+
+static void on_build(struct crow_timer *timer, int64_t now_ns)
+{
+	(void)now_ns;
+	crow_publisher_flush(
+		(struct crow_publisher *)(void *)((char *)timer -
+						  offsetof(struct crow_publisher, build_timer)));
+}
+
+void crow_publisher_schedule(struct crow_publisher *publisher)
+{
+	int64_t wait_ns = publisher->build_ns * COALESCE_BUILDS;
+
+	if (publisher->build_timer.armed)
+		return;
+	if (wait_ns < COALESCE_NS)
+		wait_ns = COALESCE_NS;
+	crow_timer_set(publisher->loop, &publisher->build_timer, crow_now_ns() + wait_ns);
+}
+
+const struct crow_image *crow_publisher_image(const struct crow_publisher *publisher)
+{
+	return &atomic_load_explicit(&publisher->current, memory_order_relaxed)->image;
+}
+
+struct crow_publisher *crow_publisher_new(struct crow_loop *loop, const struct crow_table *table,
+					  const char *runtime_dir,
+					  void (*on_published)(void *context), void *context)
+{
+	struct crow_publisher *publisher = calloc(1, sizeof(*publisher));
+	struct crow_published *first;
+
+	if (publisher == NULL)
+		return NULL;
+	publisher->loop = loop;
+	publisher->table = table;
+	publisher->runtime_dir = runtime_dir;
+	publisher->on_published = on_published;
+	publisher->context = context;
+	publisher->build_timer.on_due = on_build;
+	publisher->reap_timer.on_due = on_reap;
+	first = build(publisher);
+	if (first == NULL) {
+		free(publisher);
+		return NULL;
+	}
+	atomic_init(&publisher->current, first);
+	return publisher;
+}
+
+void crow_publisher_free(struct crow_publisher *publisher)
+{
+	if (publisher == NULL)
+		return;
+	crow_timer_clear(publisher->loop, &publisher->build_timer);
+	crow_timer_clear(publisher->loop, &publisher->reap_timer);
+	while (publisher->old != NULL) {
+		struct crow_published *image = publisher->old;
+
+		publisher->old = image->older;
+		free(image);
+	}
+	free(atomic_load(&publisher->current));
+	free(publisher);
+}
