@@ -1,0 +1,271 @@
+/*
+ * crowfly status: what the published snapshot holds. Needs no daemon.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/json.h"
+#include "cli/view.h"
+#include "resolver/name.h"
+
+static int main_status(int argc, char **argv);
+
+const struct crow_command crow_command_status = {
+	.name = "status",
+	.synopsis = "[--json] [--runtime-dir DIR] [SERVICE]...",
+	.summary = "every service, its instances, and whether crowflyd runs",
+	.details =
+		"  --json                 for programs\n"
+		"  --runtime-dir DIR      of crowflyd; default $CROWFLY_RUNTIME_DIR, then "
+		"/run/crowfly\n"
+		"\n"
+		"SERVICE is a name in discovery or any of its DNS names. Exits 1 if there is no\n"
+		"snapshot or no such service.\n",
+	.main = main_status,
+};
+
+struct status_options {
+	bool json;
+	const char *dir;
+	char **wanted; /* NULL-terminated; none: all */
+};
+
+static bool read_options(struct status_options *options, int argc, char **argv)
+{
+	enum { JSON = 256, RUNTIME_DIR };
+	static const struct option longs[] = {
+		{"json", no_argument, NULL, JSON},
+		{"runtime-dir", required_argument, NULL, RUNTIME_DIR},
+		{0},
+	};
+	const char *dir = NULL;
+	int option;
+
+	while ((option = crow_command_option(&crow_command_status, argc, argv, ":", longs)) != -1) {
+		if (option == '?')
+			return false;
+		if (option == JSON)
+			options->json = true;
+		else
+			dir = optarg;
+	}
+	options->dir = crow_view_dir(dir);
+	options->wanted = argv + optind;
+	return true;
+}
+
+/* ---- which services ---- */
+
+static bool is_named(const struct crow_image *img, uint32_t index, const char *wanted)
+{
+	const struct crow_snap_service *service = crow_image_service(img, index);
+	const struct crow_snap_name *name;
+	char folded[CROW_NAME_MAX + 1];
+	size_t length;
+
+	if (strcmp(crow_image_string(img, service->name), wanted) == 0)
+		return true;
+	length = crow_name_fold(wanted, strlen(wanted), folded);
+	name = length ? crow_image_find_name(img, folded, length) : NULL;
+	return name && name->kind == CROW_NAME_SERVICE && name->service == index;
+}
+
+static bool is_wanted(const struct crow_image *img, uint32_t index, char **wanted)
+{
+	if (!*wanted)
+		return true;
+	for (; *wanted; wanted++) {
+		if (is_named(img, index, *wanted))
+			return true;
+	}
+	return false;
+}
+
+/* Complains of each name that is no service's. */
+static bool all_are_known(const struct crow_image *img, const struct status_options *options)
+{
+	uint32_t count = crow_image_service_count(img);
+	bool known = true;
+
+	for (char **wanted = options->wanted; *wanted; wanted++) {
+		uint32_t i = 0;
+
+		while (i < count && !is_named(img, i, *wanted))
+			i++;
+		if (i < count)
+			continue;
+		crow_complain("there is no service \"%s\" in %s/" CROW_SNAP_FILE
+			      "; `crowfly status` lists those that are",
+			      *wanted, options->dir);
+		known = false;
+	}
+	return known;
+}
+
+static const char *zone_name(const struct crow_image *img, const struct crow_snap_service *service)
+{
+	if (service->zone >= img->header->zones.count)
+		return "";
+	return crow_image_string(img, img->zones[service->zone].name);
+}
+
+/* ---- for people ---- */
+
+static void put_age(const struct crow_term *term, const struct crow_snap_service *service)
+{
+	char age[CROW_AGE_TEXT];
+
+	if (service->taken_wall_s == 0) {
+		crow_term_put(term, CROW_WARN, 0, "no list yet");
+		return;
+	}
+	crow_view_age(crow_view_seconds_since(service->taken_boot_ns), age);
+	fprintf(term->out, "list of %s ago", age);
+}
+
+static void put_stale(const struct crow_term *term, const struct crow_snap_service *service)
+{
+	char age[CROW_AGE_TEXT], text[CROW_AGE_TEXT + 32];
+
+	if (!(service->flags & CROW_SERVICE_STALE))
+		return;
+	crow_view_age(crow_view_seconds_since(service->failing_boot_ns), age);
+	snprintf(text, sizeof(text), "STALE for %s", age);
+	fputs(", ", term->out);
+	crow_term_put(term, CROW_BAD, 0, text);
+}
+
+static void put_service(const struct crow_term *term, const struct crow_image *img, uint32_t index)
+{
+	const struct crow_snap_service *service = crow_image_service(img, index);
+
+	fputc('\n', term->out);
+	crow_term_put(term, CROW_BOLD, 0, crow_image_string(img, service->name));
+	fputs("  zone ", term->out);
+	crow_term_put(term, CROW_PLAIN, 0, zone_name(img, service));
+	fprintf(term->out, ", port %u, source ", service->port);
+	crow_term_put(term, CROW_PLAIN, 0, crow_image_string(img, service->source));
+	fputs(", ", term->out);
+	put_age(term, service);
+	put_stale(term, service);
+	fputc('\n', term->out);
+	if (service->count)
+		crow_view_put_head(term);
+	for (uint32_t i = 0; i < service->count; i++)
+		crow_view_put_instance(term, img, service,
+				       crow_image_instance(img, service->first + i));
+}
+
+static void put_daemon(const struct crow_term *term, const struct crow_image *img, const char *dir)
+{
+	const struct crow_snap_header *header = img->header;
+	char age[CROW_AGE_TEXT];
+
+	crow_view_age(crow_view_seconds_since(header->built_boot_ns), age);
+	if (crow_view_daemon_lives(dir)) {
+		fputs("crowflyd ", term->out);
+		crow_term_put(term, CROW_GOOD, 0, "runs");
+		fprintf(term->out, " (pid %u)", header->publisher_pid);
+	} else {
+		fputs("crowflyd ", term->out);
+		crow_term_put(term, CROW_BAD, 0, "does not run");
+		fputs(" (programs go on with this snapshot)", term->out);
+	}
+	fprintf(term->out, "; generation %" PRIu64 ", published %s ago, in ", header->generation,
+		age);
+	crow_term_put(term, CROW_PLAIN, 0, dir);
+	fputc('\n', term->out);
+}
+
+static void print_text(const struct crow_image *img, const struct status_options *options)
+{
+	struct crow_term term;
+
+	crow_term_init(&term, stdout);
+	put_daemon(&term, img, options->dir);
+	if (crow_image_service_count(img) == 0)
+		puts("\nno services yet");
+	for (uint32_t i = 0; i < crow_image_service_count(img); i++) {
+		if (is_wanted(img, i, options->wanted))
+			put_service(&term, img, i);
+	}
+}
+
+/* ---- for programs ---- */
+
+static void print_json_member(const char *name, const char *text)
+{
+	printf("\"%s\":", name);
+	crow_json_string(stdout, text);
+	putchar(',');
+}
+
+static void print_json_seconds(const char *name, bool known, int64_t since_ns)
+{
+	if (known)
+		printf("\"%s\":%" PRId64 ",", name, crow_view_seconds_since(since_ns));
+	else
+		printf("\"%s\":null,", name);
+}
+
+static void print_json_service(const struct crow_image *img, uint32_t index)
+{
+	const struct crow_snap_service *service = crow_image_service(img, index);
+	bool stale = service->flags & CROW_SERVICE_STALE;
+
+	putchar('{');
+	print_json_member("name", crow_image_string(img, service->name));
+	print_json_member("source", crow_image_string(img, service->source));
+	print_json_member("zone", zone_name(img, service));
+	printf("\"port\":%u,\"attempt_timeout_ms\":%u,\"stale\":%s,", service->port,
+	       service->attempt_timeout_ms, stale ? "true" : "false");
+	print_json_seconds("list_age_s", service->taken_wall_s != 0, service->taken_boot_ns);
+	print_json_seconds("failing_s", stale, service->failing_boot_ns);
+	fputs("\"instances\":[", stdout);
+	for (uint32_t i = 0; i < service->count; i++) {
+		fputs(i ? "," : "", stdout);
+		crow_view_json_instance(stdout, img, service,
+					crow_image_instance(img, service->first + i));
+	}
+	fputs("]}", stdout);
+}
+
+static void print_json(const struct crow_image *img, const struct status_options *options)
+{
+	const struct crow_snap_header *header = img->header;
+	const char *comma = "";
+
+	putchar('{');
+	print_json_member("runtime_dir", options->dir);
+	printf("\"daemon\":{\"alive\":%s,\"pid\":%u},\"generation\":%" PRIu64 ",",
+	       crow_view_daemon_lives(options->dir) ? "true" : "false", header->publisher_pid,
+	       header->generation);
+	print_json_seconds("built_s_ago", true, header->built_boot_ns);
+	fputs("\"services\":[", stdout);
+	for (uint32_t i = 0; i < crow_image_service_count(img); i++) {
+		if (!is_wanted(img, i, options->wanted))
+			continue;
+		fputs(comma, stdout);
+		print_json_service(img, i);
+		comma = ",";
+	}
+	puts("]}");
+}
+
+static int main_status(int argc, char **argv)
+{
+	struct status_options options = {0};
+	struct crow_copy copy = {0};
+	int status = CROW_EXIT_FAILED;
+
+	if (!read_options(&options, argc, argv))
+		return CROW_EXIT_USAGE;
+	if (crow_view_load(&copy, options.dir) && all_are_known(&copy.image, &options)) {
+		(options.json ? print_json : print_text)(&copy.image, &options);
+		status = CROW_EXIT_OK;
+	}
+	crow_copy_fini(&copy);
+	return status;
+}

@@ -1,0 +1,170 @@
+#include "cli/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/json.h"
+
+const char *crow_view_dir(const char *option)
+{
+	const char *dir = option ? option : getenv("CROWFLY_RUNTIME_DIR");
+
+	return dir && *dir ? dir : CROW_RUNTIME_DIR;
+}
+
+bool crow_view_load(struct crow_copy *copy, const char *dir)
+{
+	enum crow_image_error error = CROW_IMAGE_OK;
+	enum crow_attach result = crow_copy_load(copy, dir, &error);
+
+	switch (result) {
+	case CROW_ATTACH_OK:
+		return true;
+	case CROW_ATTACH_ABSENT:
+		crow_complain(
+			"there is no snapshot in %s: start crowflyd, or name the directory that "
+			"it uses with --runtime-dir",
+			dir);
+		break;
+	case CROW_ATTACH_UNTRUSTED:
+		crow_complain(
+			"%s/" CROW_SNAP_FILE " is not trusted: it must be a regular file of "
+			"root, of yourself or of the directory's owner, not writable by others",
+			dir);
+		break;
+	case CROW_ATTACH_INVALID:
+		crow_complain("%s/" CROW_SNAP_FILE " cannot be used: %s; is crowflyd of the same "
+			      "version as crowfly?",
+			      dir, crow_image_strerror(error));
+		break;
+	case CROW_ATTACH_SYSTEM:
+		crow_complain("cannot read %s/" CROW_SNAP_FILE ": %s", dir, strerror(errno));
+		break;
+	}
+	return false;
+}
+
+bool crow_view_daemon_lives(const char *dir)
+{
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+	char path[PATH_MAX];
+	bool held;
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/lock", dir) >= (int)sizeof(path))
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return false;
+	/* F_OFD_GETLK tells whether a read lock would be refused; it sets none (fcntl(2)). */
+	held = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
+	close(fd);
+	return held;
+}
+
+const char *crow_view_state(const struct crow_snap_instance *instance)
+{
+	switch (instance->state) {
+	case CROW_STATE_UP:
+		return "up";
+	case CROW_STATE_DRAINED:
+		return "drained";
+	case CROW_STATE_EJECTED:
+		return "ejected";
+	case CROW_STATE_TOMBSTONE:
+		return "gone";
+	default:
+		return "unknown";
+	}
+}
+
+enum crow_tint crow_view_tint(const struct crow_snap_instance *instance)
+{
+	switch (instance->state) {
+	case CROW_STATE_UP:
+		return CROW_GOOD;
+	case CROW_STATE_DRAINED:
+		return CROW_WARN;
+	default:
+		return CROW_BAD;
+	}
+}
+
+double crow_view_share(const struct crow_snap_service *service,
+		       const struct crow_snap_instance *instance)
+{
+	if (instance->state != CROW_STATE_UP || service->total_weight == 0)
+		return 0;
+	return 100.0 * instance->weight / (double)service->total_weight;
+}
+
+int64_t crow_view_seconds_since(int64_t boot_ns)
+{
+	struct timespec now;
+	int64_t seconds;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	/* Any time may stand in the file: whole seconds first, so that nothing overflows. */
+	seconds = now.tv_sec - boot_ns / 1000000000;
+	return seconds > 0 ? seconds : 0;
+}
+
+void crow_view_age(int64_t seconds, char out[CROW_AGE_TEXT])
+{
+	static const struct {
+		int64_t from_s, unit_s;
+		const char *name;
+	} steps[] = {{172800, 86400, "d"}, {7200, 3600, "h"}, {120, 60, "min"}, {0, 1, "s"}};
+	size_t i = 0;
+
+	while (seconds < steps[i].from_s)
+		i++;
+	snprintf(out, CROW_AGE_TEXT, "%" PRId64 " %s", seconds / steps[i].unit_s, steps[i].name);
+}
+
+void crow_view_json_instance(FILE *out, const struct crow_image *img,
+			     const struct crow_snap_service *service,
+			     const struct crow_snap_instance *instance)
+{
+	char address[CROW_ENDPOINT_TEXT];
+
+	crow_addr_format(&instance->addr, 0, address);
+	fprintf(out,
+		"{\"address\":\"%s\",\"port\":%u,\"weight\":%u,\"share\":%.3f,\"state\":\"%s\"",
+		address, instance->port, instance->weight, crow_view_share(service, instance),
+		crow_view_state(instance));
+	fputs(",\"app\":", out);
+	crow_json_string(out, crow_image_string(img, instance->app));
+	fputc('}', out);
+}
+
+/* An IPv6 endpoint may be wider; then its row alone is shifted. */
+#define ADDRESS_COLUMNS 23
+#define APP_COLUMN      (2 + ADDRESS_COLUMNS + 9 + 9 + 2 + 9)
+
+void crow_view_put_head(const struct crow_term *term)
+{
+	fprintf(term->out, "  %-*s%9s%9s  %-9sAPP\n", ADDRESS_COLUMNS, "ADDRESS", "WEIGHT", "SHARE",
+		"STATE");
+}
+
+void crow_view_put_instance(const struct crow_term *term, const struct crow_image *img,
+			    const struct crow_snap_service *service,
+			    const struct crow_snap_instance *instance)
+{
+	char endpoint[CROW_ENDPOINT_TEXT];
+
+	crow_addr_format(&instance->addr, instance->port, endpoint);
+	fprintf(term->out, "  %-*s%9u%8.1f%%  ", ADDRESS_COLUMNS, endpoint, instance->weight,
+		crow_view_share(service, instance));
+	crow_term_put(term, crow_view_tint(instance), 9, crow_view_state(instance));
+	crow_term_put_last(term, APP_COLUMN, crow_image_string(img, instance->app));
+	fputc('\n', term->out);
+}

@@ -1,0 +1,63 @@
+# Manual pages, installing, packaging. Included by the top Makefile.
+
+BINDIR  := $(PREFIX)/bin
+SBINDIR := $(PREFIX)/sbin
+LIBDIR  := $(PREFIX)/lib/crowfly
+UNITDIR := $(PREFIX)/lib/systemd/system
+MANDIR  := $(PREFIX)/share/man
+DOCDIR  := $(PREFIX)/share/doc/crowfly
+
+# What is made of the table of options: the middle of crowfly.conf(5), and the sample.
+MADE := $(BUILD)/docs/crowfly.conf.5 $(BUILD)/docs/crowfly.conf $(BUILD)/docs/crowfly.service
+MANUALS  := docs/man/crowfly.1 docs/man/libcrowfly.7 docs/man/crowflyd.8 $(BUILD)/docs/crowfly.conf.5
+EXAMPLES := docs/examples/resolved-crowfly.conf docs/examples/dnsmasq-crowfly.conf $(BUILD)/docs/crowfly.conf
+
+$(BUILD)/docs/manual: $(BUILD)/docs/manual.o $(BUILD)/libcrowfly-daemon.a $(BUILD)/libcrowfly-resolver.a
+	$(LINK) $(LIBS_daemon)
+$(BUILD)/docs/crowfly.conf.5: docs/man/crowfly.conf.5.in $(BUILD)/docs/manual
+	$(Q)$(BUILD)/docs/manual options > $@.options
+	$(Q)sed -e '/^@OPTIONS@$$/{' -e 'r $@.options' -e 'd' -e '}' $< > $@
+$(BUILD)/docs/crowfly.conf: $(BUILD)/docs/manual
+	$(Q)$< sample > $@
+# Paths may change from one `make install` to the next, hence always.
+$(BUILD)/docs/crowfly.service: docs/examples/crowfly.service always
+	@mkdir -p $(@D)
+	$(Q)sed 's|@SBINDIR@|$(SBINDIR)|' $< > $@
+
+.PHONY: docs install uninstall deb always
+docs: $(MADE) ## the generated manual page, sample configuration and systemd unit, in build/docs
+
+PUT = $(Q)install -D -m
+
+install: $(PROGRAMS) $(MADE) ## programs, manual pages, systemd unit: PREFIX=/usr/local DESTDIR=
+	$(PUT) 755 $(BUILD)/crowfly $(DESTDIR)$(BINDIR)/crowfly
+	$(PUT) 755 $(BUILD)/crowflyd $(DESTDIR)$(SBINDIR)/crowflyd
+	$(PUT) 644 $(BUILD)/libcrowfly.so $(DESTDIR)$(LIBDIR)/libcrowfly.so
+	$(PUT) 644 $(BUILD)/docs/crowfly.service $(DESTDIR)$(UNITDIR)/crowfly.service
+	$(Q)for page in $(MANUALS); do \
+		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit; done
+	$(Q)install -d $(DESTDIR)$(DOCDIR)/examples
+	$(Q)install -m 644 $(EXAMPLES) $(DESTDIR)$(DOCDIR)/examples
+	$(Q)install -m 644 docs/api.md $(DESTDIR)$(DOCDIR)
+	@echo "installed below $(DESTDIR)$(PREFIX); next: $(DOCDIR)/examples/crowfly.conf to /etc/crowfly.conf"
+
+uninstall: ## remove what install put there, with the same PREFIX= and DESTDIR=
+	$(Q)rm -f $(DESTDIR)$(BINDIR)/crowfly $(DESTDIR)$(SBINDIR)/crowflyd \
+		$(DESTDIR)$(UNITDIR)/crowfly.service
+	$(Q)for page in $(MANUALS); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+	$(Q)rm -rf $(DESTDIR)$(LIBDIR) $(DESTDIR)$(DOCDIR)
+
+# The libraries that the programs need, as dpkg-shlibdeps(1) finds them; it wants a source tree.
+DEB = $(abspath $(BUILD))/deb
+deb: deps-deb ## crowfly_VERSION_ARCH.deb for this Debian
+	$(Q)rm -rf $(DEB) && mkdir -p $(DEB)/source/debian $(DEB)/root/DEBIAN
+	$(Q)$(MAKE) --no-print-directory install PREFIX=/usr DESTDIR=$(DEB)/root >/dev/null
+	$(Q)strip --strip-unneeded $(DEB)/root/usr/*bin/crowfly* $(DEB)/root/usr/lib/crowfly/libcrowfly.so
+	$(Q)gzip -9n $(DEB)/root/usr/share/man/man*/*
+	$(Q)printf 'Source: crowfly\n\nPackage: crowfly\nArchitecture: any\n' > $(DEB)/source/debian/control
+	$(Q)cd $(DEB)/source && depends=$$(dpkg-shlibdeps -O $(DEB)/root/usr/*bin/crowfly* \
+			$(DEB)/root/usr/lib/crowfly/libcrowfly.so | sed -n 's/^shlibs:Depends=//p') && \
+		sed -e 's/@VERSION@/$(VERSION)/' -e "s/@ARCH@/$$(dpkg --print-architecture)/" \
+			-e "s/@DEPENDS@/$$depends/" $(CURDIR)/docs/debian/control.in > $(DEB)/root/DEBIAN/control
+	$(Q)install -m 755 docs/debian/postinst docs/debian/prerm docs/debian/postrm $(DEB)/root/DEBIAN
+	$(Q)dpkg-deb --root-owner-group --build $(DEB)/root .
