@@ -135,6 +135,10 @@ static void on_restore(void *context, const char *name, struct crow_list *list,
 	struct daemon *d = context;
 	struct crow_service *service = crow_table_find(&d->table, name);
 
+	/* Found on demand in an earlier life: a start without discovery must serve it, too. */
+	for (size_t i = 0; service == NULL && i < d->config->source_count; i++)
+		if (d->config->sources[i].on_demand)
+			service = crow_table_add(&d->table, name, &d->config->sources[i]);
 	if (service != NULL)
 		crow_table_restore(&d->table, service, list, taken_wall_s, crow_now_ns());
 }

@@ -9,7 +9,7 @@
 
 #include "daemon/list.h"
 
-/* What discovery takes at most (FAULTS: "a body of 100 MB is cut at 32 MiB decoded"). */
+/* What discovery takes of an answer at most, decoded. */
 #define BODY_MAX ((size_t)32 << 20)
 
 /* The real nesting is 4; json-c's own default is 32. */

@@ -25,23 +25,33 @@ static bool is_altered(const struct crow_list *a, size_t i, const struct crow_li
 	       strcmp(a->apps[a->items[i].app], b->apps[b->items[j].app]) != 0;
 }
 
-/* Both are sorted: one walk through both. What is gone is told to `bury`, if that is not NULL. */
+/* Which of both comes next: below 0 the old one, above 0 the new one, 0 both. */
+static int compare_next(const struct crow_list *old, size_t i, const struct crow_list *new,
+			size_t j)
+{
+	if (i == old->count)
+		return 1;
+	if (j == new->count)
+		return -1;
+	return crow_item_compare(&old->items[i], &new->items[j]);
+}
+
+typedef void gone_hook(void *context, const struct crow_item *item);
+
+/* One walk through both, since both are sorted. on_gone may be NULL. */
 static struct difference compare_lists(const struct crow_list *old, const struct crow_list *new,
-				       void (*bury)(void *context, const struct crow_item *item),
-				       void *context)
+				       gone_hook *on_gone, void *context)
 {
 	struct difference difference = {0};
 	size_t i = 0, j = 0;
 
 	while (i < old->count || j < new->count) {
-		int order = i == old->count   ? 1
-			    : j == new->count ? -1
-					      : crow_item_compare(&old->items[i], &new->items[j]);
+		int order = compare_next(old, i, new, j);
 
 		if (order < 0) {
-			if (bury)
-				bury(context, &old->items[i]);
 			difference.gone++;
+			if (on_gone)
+				on_gone(context, &old->items[i]);
 		} else if (order > 0) {
 			difference.came++;
 		} else {

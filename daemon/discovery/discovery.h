@@ -3,8 +3,9 @@
  * crow_table_take() or crow_table_fail(). One slow service never delays another: each has a timer
  * and a transfer of its own. Main thread.
  *
- * Files: poll.* when and which path (pure), fetch.* HTTP (the one door to libcurl), watch.* file
- * sources (inotify), discovery.c the glue; what an answer means is daemon/list.h.
+ * Files: poll.* when and which path (pure), round.* one service asked once, fetch.* by HTTP (the one
+ * door to libcurl) or file.* from a file, watch.* files that change (inotify), demand.* names asked
+ * on demand, discovery.c the services of the table; what an answer means is daemon/list.h.
  */
 #ifndef CROW_DISCOVERY_H
 #define CROW_DISCOVERY_H
@@ -14,13 +15,15 @@
 
 struct crow_discovery;
 
-/* on_poll (may be NULL) is called after each poll, whatever its outcome. NULL: see the log. */
+/* Begins to poll. on_poll (may be NULL) is called after each poll, whatever its outcome. NULL: see
+ * the log. */
 struct crow_discovery *crow_discovery_new(struct crow_loop *loop, struct crow_table *table,
 					  void (*on_poll)(void *context), void *context);
 void crow_discovery_free(struct crow_discovery *discovery);
 
 /* After crow_table_configure(): forgets what left, starts what is new. Call
- * crow_discovery_pause() before it, so that no transfer holds a service that is dropped. */
+ * crow_discovery_pause() before it, so that no transfer holds a service that is dropped. Every
+ * service is polled anew. */
 void crow_discovery_pause(struct crow_discovery *discovery);
 void crow_discovery_resume(struct crow_discovery *discovery);
 

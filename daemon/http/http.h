@@ -20,7 +20,7 @@ void crow_http_free(struct crow_http *http);
 
 /* /api/v1/status as text; freed with free(). NULL: no memory. Instances come from the image, the
  * polls from the table. */
-char *crow_status_json(const struct crow_image *img, const struct crow_table *table,
-		       int64_t now_ns, size_t *size);
+char *crow_status_json(const struct crow_image *img, const struct crow_table *table, int64_t now_ns,
+		       size_t *size);
 
 #endif

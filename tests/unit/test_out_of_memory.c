@@ -1,6 +1,6 @@
 /*
- * The n-th allocation fails, for every n (FAULTS: "the round is given up; last good list; no
- * abort"). This program's own malloc() stands in front of libc's for all code in it, libraries
+ * The n-th allocation fails, for every n: the round is given up, the last good list stays, nothing
+ * aborts. This program's own malloc() stands in front of libc's for all code in it, libraries
  * included. A sanitizer has one of its own: built with it, these tests are skipped.
  */
 #include <errno.h>

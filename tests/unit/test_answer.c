@@ -1,0 +1,1105 @@
+/*
+ * Answers, byte by byte: each test is a query made here, answered from an image made by the
+ * publisher, and taken apart by a decoder of this file's own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/dns/answer.h"
+#include "tests/unit/fixture.h"
+
+/* ---- allocations are counted; a sanitizer has an allocator of its own ---- */
+
+static unsigned long allocations;
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define COUNTS_ALLOCATIONS 1
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *old, size_t size);
+
+void *malloc(size_t size)
+{
+	allocations++;
+	return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+	allocations++;
+	return __libc_calloc(count, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+	allocations++;
+	return __libc_realloc(old, size);
+}
+#else
+#define COUNTS_ALLOCATIONS 0
+#endif
+
+/* ---- the world ---- */
+
+static struct crow_published *published;
+static struct crow_answer_settings settings;
+
+static double even(unsigned i)
+{
+	(void)i;
+	return 10;
+}
+
+static void fill(struct fixture *f)
+{
+	static const struct fixture_item svc_a[] = {
+		{"10.0.0.1", 8001, 100}, {"10.0.0.2", 8002, 100}, {"10.0.0.3", 8003, 50},
+		{"10.0.0.4", 8004, 10},  {"10.0.0.5", 8005, 0},
+	};
+	static const struct fixture_item six[] = {{"2001:db8::1", 80, 1}, {"2001:db8::2", 80, 1}};
+	static const struct fixture_item shared[] = {
+		{"10.1.0.1", 1, 1}, {"10.1.0.1", 2, 1}, {"10.1.0.1", 3, 1}, {"10.1.0.2", 1, 1}};
+	static const struct fixture_item heavy[] = {
+		{"10.2.0.1", 1, 1000000}, {"10.2.0.2", 2, 500000}, {"10.2.0.3", 3, 1}};
+	static const struct fixture_item item[] = {{"10.3.0.1", 1, 1}};
+
+	fixture_take(f, "svc_a", svc_a, 5);
+	fixture_take(f, "six", six, 2);
+	fixture_take(f, "shared", shared, 4);
+	fixture_take(f, "heavy", heavy, 3);
+	fixture_take(f, "group.item", item, 1);
+	fixture_take_many(f, "many", 300, even);
+	fixture_take_many(f, "huge", 5000, even);
+	crow_table_deny(&f->table, "denied.demand.internal", CROW_NAME_UNKNOWN, INT64_MAX);
+	crow_table_deny(&f->table, "failed.demand.internal", CROW_NAME_FAILED, INT64_MAX);
+}
+
+static int set_up(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, "[source s]\nendpoint=http://127.0.0.1:1\n"
+			 "services=svc_a,six,shared,heavy,group.item,many,huge,empty\n"
+			 "[source d]\nendpoint=http://127.0.0.1:1\nservices=*\ntimeout=1500ms\n"
+			 "zone=demand.internal\n"
+			 "[service svc_a]\nalias=model.example.com\n");
+	fill(&f);
+	published = fixture_build(&f);
+	fixture_fini(&f);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	free(published);
+	return 0;
+}
+
+/* ---- queries ---- */
+
+struct message {
+	uint8_t bytes[2048];
+	size_t size;
+};
+
+static void add(struct message *m, const void *bytes, size_t size)
+{
+	memcpy(m->bytes + m->size, bytes, size);
+	m->size += size;
+}
+
+static void add_u16(struct message *m, unsigned value)
+{
+	uint8_t bytes[2] = {(uint8_t)(value >> 8), (uint8_t)value};
+
+	add(m, bytes, 2);
+}
+
+static void add_name(struct message *m, const char *dotted)
+{
+	while (*dotted) {
+		size_t length = strcspn(dotted, ".");
+		uint8_t byte = (uint8_t)length;
+
+		add(m, &byte, 1);
+		add(m, dotted, length);
+		dotted += length + (dotted[length] == '.');
+	}
+	add(m, "", 1);
+}
+
+#define ID 0xbeef
+#define RD 0x0100
+
+static struct message header(unsigned flags, unsigned qd, unsigned an, unsigned ns, unsigned ar)
+{
+	struct message m = {.size = 0};
+
+	add_u16(&m, ID);
+	add_u16(&m, flags);
+	add_u16(&m, qd);
+	add_u16(&m, an);
+	add_u16(&m, ns);
+	add_u16(&m, ar);
+	return m;
+}
+
+static struct message question(const char *name, unsigned type)
+{
+	struct message m = header(RD, 1, 0, 0, 0);
+
+	add_name(&m, name);
+	add_u16(&m, type);
+	add_u16(&m, 1);
+	return m;
+}
+
+/* An OPT record; flags are the DO bit and the reserved ones, data its options. */
+static void add_opt(struct message *m, unsigned size, unsigned version, unsigned flags,
+		    const void *data, size_t data_size)
+{
+	m->bytes[11]++;
+	add(m, "", 1);
+	add_u16(m, 41);
+	add_u16(m, size);
+	add_u16(m, version);
+	add_u16(m, flags);
+	add_u16(m, (unsigned)data_size);
+	add(m, data, data_size);
+}
+
+/* ---- replies, taken apart ---- */
+
+struct record {
+	char owner[256];
+	unsigned type, class, ttl, size;
+	const uint8_t *data;
+	bool pointed; /* the owner was a pointer */
+};
+
+struct decoded {
+	enum crow_exit exit;
+	size_t size;
+	unsigned flags, rcode, qd, an, ns, ar;
+	struct record records[2048];
+	struct crow_wanted wanted;
+	struct crow_query query;
+	uint8_t bytes[CROW_QUERY_TCP_MAX];
+};
+
+static struct decoded reply; /* large */
+
+static unsigned u16(const uint8_t *at)
+{
+	return (unsigned)(at[0] << 8 | at[1]);
+}
+
+/* Expands a name; returns where it ended. Compression must point backwards. */
+static const uint8_t *expand(const uint8_t *at, char *out)
+{
+	const uint8_t *end = NULL;
+	char *start = out;
+
+	for (;;) {
+		assert_true(at < reply.bytes + reply.size);
+		if (*at >= 0xc0) {
+			const uint8_t *target = reply.bytes + (u16(at) & 0x3fff);
+
+			assert_true(target < at && target >= reply.bytes + 12);
+			end = end ? end : at + 2;
+			at = target;
+			continue;
+		}
+		if (*at == 0)
+			break;
+		if (out > start)
+			*out++ = '.';
+		memcpy(out, at + 1, *at);
+		out += *at;
+		at += 1 + *at;
+	}
+	*out = '\0';
+	return end ? end : at + 1;
+}
+
+static const uint8_t *decode_record(const uint8_t *at, struct record *record)
+{
+	record->pointed = *at >= 0xc0;
+	at = expand(at, record->owner);
+	record->type = u16(at);
+	record->class = u16(at + 2);
+	record->ttl = u16(at + 4) << 16 | u16(at + 6);
+	record->size = u16(at + 8);
+	record->data = at + 10;
+	return record->data + record->size;
+}
+
+static void decode(void)
+{
+	const uint8_t *at = reply.bytes + 12;
+	char name[256];
+
+	assert_in_range(reply.size, 12, reply.query.limit);
+	assert_int_equal(u16(reply.bytes), ID);
+	reply.flags = u16(reply.bytes + 2);
+	reply.rcode = reply.flags & 15;
+	reply.qd = u16(reply.bytes + 4);
+	reply.an = u16(reply.bytes + 6);
+	reply.ns = u16(reply.bytes + 8);
+	reply.ar = u16(reply.bytes + 10);
+	assert_true(reply.qd <= 1);
+	if (reply.qd == 1)
+		at = expand(at, name) + 4;
+	for (unsigned i = 0; i < reply.an + reply.ns + reply.ar; i++)
+		at = decode_record(at, &reply.records[i]);
+	assert_ptr_equal(at, reply.bytes + reply.size);
+	assert_true(reply.flags & 0x8000);  /* QR */
+	assert_true(reply.flags & 0x0080);  /* RA */
+	assert_false(reply.flags & 0x0060); /* Z, AD */
+}
+
+static void ask_bytes(const struct message *m, bool stream)
+{
+	/* A copy of the exact size, so that a sanitizer sees a read past it. */
+	uint8_t *bytes = malloc(m->size ? m->size : 1);
+	struct crow_reply out = {.bytes = reply.bytes,
+				 .capacity = stream ? CROW_QUERY_TCP_MAX : CROW_QUERY_UDP_MAX};
+
+	memcpy(bytes, m->bytes, m->size);
+	reply.exit = crow_answer(bytes, m->size, stream, &published->image, &settings, &reply.query,
+				 &out, &reply.wanted);
+	free(bytes);
+	reply.size = out.size;
+	if (reply.exit == CROW_EXIT_REPLY)
+		decode();
+}
+
+static void ask_raw(const struct message *m)
+{
+	settings = (struct crow_answer_settings){.ttl_s = 7, .answers = 3, .seq = settings.seq + 1};
+	ask_bytes(m, false);
+}
+
+static void ask(const char *name, unsigned type)
+{
+	struct message m = question(name, type);
+
+	ask_raw(&m);
+}
+
+static void ask_edns(const char *name, unsigned type, unsigned size)
+{
+	struct message m = question(name, type);
+
+	add_opt(&m, size, 0, 0, "", 0);
+	ask_raw(&m);
+}
+
+static void ask_stream(const char *name, unsigned type)
+{
+	struct message m = question(name, type);
+
+	settings = (struct crow_answer_settings){.ttl_s = 7, .answers = 3, .seq = settings.seq + 1};
+	ask_bytes(&m, true);
+}
+
+#define AA 0x0400
+#define TC 0x0200
+enum { A = 1, NS = 2, SOA = 6, PTR = 12, MX = 15, TXT = 16, AAAA = 28, SRV = 33, ANY = 255 };
+enum { NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED };
+
+static void assert_negative(unsigned rcode, const char *apex)
+{
+	struct record *soa = &reply.records[0];
+	const uint8_t *at;
+	char name[256];
+
+	assert_int_equal(reply.exit, CROW_EXIT_REPLY);
+	assert_int_equal(reply.rcode, rcode);
+	assert_true(reply.flags & AA);
+	assert_int_equal(reply.an, 0);
+	assert_int_equal(reply.ns, 1);
+	assert_int_equal(soa->type, SOA);
+	assert_string_equal(soa->owner, apex);
+	assert_true(soa->ttl <= 5);
+	at = expand(expand(soa->data, name), name);
+	assert_int_equal(at + 20 - soa->data, soa->size);
+	assert_true((u16(at + 16) << 16 | u16(at + 18)) <= 5); /* MINIMUM */
+}
+
+static void assert_error(unsigned rcode)
+{
+	assert_int_equal(reply.exit, CROW_EXIT_REPLY);
+	assert_int_equal(reply.rcode, rcode);
+	assert_false(reply.flags & AA);
+	assert_int_equal(reply.an + reply.ns, 0);
+}
+
+/* ---- own names ---- */
+
+static void test_addresses(void **state)
+{
+	(void)state;
+	ask("svc_a.eas.internal", A);
+	assert_int_equal(reply.rcode, NOERROR);
+	assert_true(reply.flags & AA);
+	assert_true(reply.flags & RD);
+	assert_false(reply.flags & TC);
+	assert_int_equal(reply.qd, 1);
+	assert_int_equal(reply.an, 3);
+	assert_int_equal(reply.ns + reply.ar, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(reply.records[i].pointed);
+		assert_int_equal(reply.records[i].type, A);
+		assert_int_equal(reply.records[i].class, 1);
+		assert_int_equal(reply.records[i].ttl, 7);
+		assert_int_equal(reply.records[i].size, 4);
+		assert_in_range(reply.records[i].data[3], 1, 4); /* 5 is drained */
+	}
+}
+
+static void test_case_is_echoed(void **state)
+{
+	struct message m = question("sVc-A.EAS.internaL", A);
+
+	(void)state;
+	ask_raw(&m);
+	assert_int_equal(reply.an, 3);
+	assert_memory_equal(reply.bytes + 12, m.bytes + 12, m.size - 12);
+	assert_string_equal(reply.records[0].owner, "sVc-A.EAS.internaL");
+}
+
+static void test_first_addresses_follow_the_weights(void **state)
+{
+	unsigned counts[5] = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 2600; i++) {
+		ask("svc_a.eas.internal", A);
+		counts[reply.records[0].data[3]]++;
+	}
+	assert_in_range(counts[1], 994, 1006);
+	assert_in_range(counts[2], 994, 1006);
+	assert_in_range(counts[3], 494, 506);
+	assert_in_range(counts[4], 94, 106);
+}
+
+static void test_an_address_is_said_once(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		ask("shared.eas.internal", A);
+		assert_int_equal(reply.an, 2);
+		assert_memory_not_equal(reply.records[0].data, reply.records[1].data, 4);
+	}
+}
+
+static void test_ipv6(void **state)
+{
+	(void)state;
+	ask("six.eas.internal", AAAA);
+	assert_int_equal(reply.an, 2);
+	assert_int_equal(reply.records[0].type, AAAA);
+	assert_int_equal(reply.records[0].size, 16);
+	ask("six.eas.internal", A);
+	assert_negative(NOERROR, "eas.internal");
+}
+
+static void test_other_types_are_nodata(void **state)
+{
+	static const unsigned types[] = {AAAA, TXT, MX,  NS,  SOA, 0,    65,
+					 64,   43,  249, 250, 41,  65280};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		ask("svc_a.eas.internal", types[i]);
+		assert_negative(NOERROR, "eas.internal");
+	}
+}
+
+static void test_unknown_names(void **state)
+{
+	static const char *const names[] = {
+		"nope.eas.internal",
+		"a.svc_a.eas.internal",
+		"_tcp.eas.internal",
+		"_http._tcp.eas.internal",
+		"_https._tcp.svc_a.eas.internal",
+		"x._tcp.svc_a.eas.internal",
+		"x._http._tcp.svc_a.eas.internal",
+		"_tcp.nope.eas.internal",
+		"ip-10-9-9-9.eas.internal",
+		"svc_a2.eas.internal",
+		"ip-10-0-0-01.eas.internal",
+		"x.ip-10-0-0-1.eas.internal",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		ask(names[i], A);
+		assert_negative(NXDOMAIN, "eas.internal");
+		ask(names[i], SRV);
+		assert_negative(NXDOMAIN, "eas.internal");
+	}
+}
+
+static void test_elsewhere_is_refused(void **state)
+{
+	static const char *const names[] = {
+		"",      "example.com",      "internal",           "xeas.internal",
+		"svc_a", "eas.internal.com", "x.model.example.com"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		ask(names[i], A);
+		assert_error(REFUSED);
+		assert_int_equal(reply.qd, 1);
+	}
+}
+
+static void test_apex(void **state)
+{
+	char name[256];
+
+	(void)state;
+	ask("EAS.internal", SOA);
+	assert_int_equal(reply.an, 1);
+	assert_string_equal(reply.records[0].owner, "EAS.internal");
+	ask("eas.internal", NS);
+	assert_int_equal(reply.an, 1);
+	expand(reply.records[0].data, name);
+	assert_string_equal(name, "eas.internal");
+	ask("eas.internal", ANY);
+	assert_int_equal(reply.an, 1);
+	ask("eas.internal", A);
+	assert_negative(NOERROR, "eas.internal");
+}
+
+static void test_alias(void **state)
+{
+	(void)state;
+	ask("Model.example.com", A);
+	assert_int_equal(reply.an, 3);
+	ask("model.example.com", TXT);
+	assert_negative(NOERROR, "model.example.com"); /* in no zone: its own apex */
+	ask("model.example.com", SOA);
+	assert_int_equal(reply.an, 1);
+	ask("_http._tcp.model.example.com", SRV);
+	assert_int_equal(reply.an, 4);
+	ask("_http._tcp.model.example.com", A);
+	assert_negative(NOERROR, "model.example.com");
+}
+
+static void test_names_between_are_empty(void **state)
+{
+	(void)state;
+	ask("group.item.eas.internal", A);
+	assert_int_equal(reply.an, 1);
+	ask("item.eas.internal", A);
+	assert_negative(NOERROR, "eas.internal");
+	ask("_tcp.svc_a.eas.internal", SRV);
+	assert_negative(NOERROR, "eas.internal");
+	ask("_http._tcp.svc_a.eas.internal", A);
+	assert_negative(NOERROR, "eas.internal");
+	ask("tem.eas.internal", A);
+	assert_negative(NXDOMAIN, "eas.internal");
+}
+
+static void test_a_service_without_a_list_is_servfail(void **state)
+{
+	(void)state;
+	ask("empty.eas.internal", A);
+	assert_error(SERVFAIL);
+	ask("_http._tcp.empty.eas.internal", SRV);
+	assert_error(SERVFAIL);
+}
+
+static void test_before_the_first_image(void **state)
+{
+	struct crow_image none = {0};
+	struct message m = question("svc_a.eas.internal", A);
+	struct crow_reply out = {.bytes = reply.bytes, .capacity = CROW_QUERY_UDP_MAX};
+
+	(void)state;
+	reply.exit = crow_answer(m.bytes, m.size, false, &none, &settings, &reply.query, &out,
+				 &reply.wanted);
+	reply.size = out.size;
+	decode();
+	assert_error(SERVFAIL);
+}
+
+static void test_bytes_that_text_cannot_hold(void **state)
+{
+	static const char *const labels[] = {"\x05svc_a\x05"
+					     "as.in", /* a dot for the separator */
+					     "\x06svc_a\0\x03"
+					     "eas",           /* a NUL at the end */
+					     "\x09svc_a.eas", /* one label for two */
+					     "\x01\xff\x03"
+					     "eas"};
+	static const size_t sizes[] = {12, 11, 10, 6};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		struct message m = header(RD, 1, 0, 0, 0);
+
+		add(&m, labels[i], sizes[i]);
+		add(&m, "\x08internal\0\0\x01\0\x01", 14);
+		ask_raw(&m);
+		if (i == 0 || i == 2)
+			assert_error(REFUSED); /* not even below the zone */
+		else
+			assert_negative(NXDOMAIN, "eas.internal");
+	}
+}
+
+static void test_any_is_one_set(void **state)
+{
+	(void)state;
+	settings.answers = 3;
+	ask_edns("svc_a.eas.internal", ANY, 4096);
+	assert_int_equal(reply.an, 3);
+	assert_int_equal(reply.records[0].type, A);
+	ask("six.eas.internal", ANY);
+	assert_int_equal(reply.an, 2);
+	assert_int_equal(reply.records[0].type, AAAA);
+	ask_edns("_http._tcp.many.eas.internal", ANY, 4096);
+	assert_true(reply.size <= 512);
+}
+
+static void test_other_classes(void **state)
+{
+	static const unsigned classes[] = {0, 2, 3, 4, 254, 255};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+		struct message m = question("svc_a.eas.internal", A);
+
+		m.bytes[m.size - 1] = (uint8_t)classes[i];
+		ask_raw(&m);
+		assert_error(REFUSED);
+	}
+}
+
+static void test_transfers(void **state)
+{
+	(void)state;
+	ask("eas.internal", 252);
+	assert_error(REFUSED);
+	ask_stream("eas.internal", 251);
+	assert_error(REFUSED);
+}
+
+/* ---- SRV ---- */
+
+static const struct record *find_srv(unsigned port)
+{
+	for (unsigned i = 0; i < reply.an; i++)
+		if (u16(reply.records[i].data + 4) == port)
+			return &reply.records[i];
+	return NULL;
+}
+
+static void test_srv(void **state)
+{
+	static const char target[] = "\x0bip-10-0-0-4\x03"
+				     "eas\x08internal";
+	const struct record *srv;
+
+	(void)state;
+	ask_edns("svc_a.eas.internal", SRV, 1232);
+	assert_int_equal(reply.an, 4);
+	srv = find_srv(8004);
+	assert_non_null(srv);
+	assert_int_equal(srv->size, 6 + sizeof(target));
+	assert_memory_equal(srv->data, "\0\0\0\x0a\x1f\x44", 6);
+	assert_memory_equal(srv->data + 6, target, sizeof(target)); /* uncompressed, with its end */
+	assert_int_equal(reply.ar, 5);                              /* four addresses and OPT */
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(reply.records[4 + i].type, A);
+		assert_true(reply.records[4 + i].pointed);
+		assert_memory_equal(reply.records[4 + i].owner, "ip-10-0-0-", 10);
+		assert_int_equal(reply.records[4 + i].owner[10] - '0',
+				 reply.records[4 + i].data[3]);
+	}
+}
+
+static void test_srv_begins_with_the_pick(void **state)
+{
+	unsigned first[8005 - 8000] = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 260; i++) {
+		ask("_http._tcp.svc_a.eas.internal", SRV);
+		first[u16(reply.records[0].data + 4) - 8000]++;
+	}
+	assert_in_range(first[1], 94, 106);
+	assert_in_range(first[4], 4, 16);
+}
+
+static void test_srv_weights_keep_their_ratio(void **state)
+{
+	(void)state;
+	ask("heavy.eas.internal", SRV);
+	assert_int_equal(u16(find_srv(1)->data + 2), 65535);
+	assert_int_equal(u16(find_srv(2)->data + 2), 32767);
+	assert_int_equal(u16(find_srv(3)->data + 2), 1); /* never 0 */
+}
+
+static void test_srv_addresses_where_they_fit(void **state)
+{
+	(void)state;
+	ask("shared.eas.internal", SRV);
+	assert_int_equal(reply.an, 4);
+	assert_in_range(reply.ar, 2, 3); /* once for neighbours that share it */
+}
+
+static void test_srv_targets_resolve(void **state)
+{
+	(void)state;
+	ask("ip-10-0-0-4.eas.internal", A);
+	assert_int_equal(reply.an, 1);
+	assert_memory_equal(reply.records[0].data, "\x0a\0\0\x04", 4);
+	ask("IP-10-0-0-4.eas.internal", ANY);
+	assert_int_equal(reply.an, 1);
+	ask("ip-10-0-0-4.eas.internal", AAAA);
+	assert_negative(NOERROR, "eas.internal");
+	ask("ip6-20010db8000000000000000000000002.eas.internal", AAAA);
+	assert_int_equal(reply.an, 1);
+	ask("ip6-20010db8000000000000000000000002.eas.internal", A);
+	assert_negative(NOERROR, "eas.internal");
+}
+
+/* ---- sizes ---- */
+
+static void test_addresses_are_chosen_to_fit(void **state)
+{
+	struct message m = question("many.eas.internal", A);
+
+	(void)state;
+	settings.answers = 32;
+	ask_bytes(&m, false);
+	assert_int_equal(reply.rcode, NOERROR);
+	assert_false(reply.flags & TC);
+	assert_int_equal(reply.an, (512 - m.size) / 16);
+	add_opt(&m, 4096, 0, 0, "", 0);
+	ask_bytes(&m, false);
+	assert_int_equal(reply.an, 32);
+}
+
+static void test_udp_limit(void **state)
+{
+	static const struct {
+		unsigned asked, limit;
+	} cases[] = {{0, 512}, {511, 512}, {512, 512}, {700, 700}, {1232, 1232}, {65535, 1232}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ask_edns("svc_a.eas.internal", A, cases[i].asked);
+		assert_int_equal(reply.query.limit, cases[i].limit);
+	}
+}
+
+static void test_srv_is_whole_or_truncated(void **state)
+{
+	(void)state;
+	ask_edns("many.eas.internal", SRV, 1232);
+	assert_int_equal(reply.rcode, NOERROR);
+	assert_true(reply.flags & TC);
+	assert_int_equal(reply.an, 0);
+	assert_int_equal(reply.ar, 1); /* OPT all the same */
+	ask_stream("many.eas.internal", SRV);
+	assert_false(reply.flags & TC);
+	assert_int_equal(reply.an, 300);
+	ask_stream("huge.eas.internal", SRV);
+	assert_false(reply.flags & TC);
+	assert_in_range(reply.an, 1000, 2000);
+	assert_in_range(reply.size, 65535 - 80, 65535);
+}
+
+/* Whatever of the set and its addresses fits, the limit holds and the counts are right. */
+static void test_srv_at_every_limit(void **state)
+{
+	(void)state;
+	for (unsigned size = 512; size <= 1232; size++) {
+		ask_edns("svc_a.eas.internal", SRV, size);
+		assert_int_equal(reply.an, 4);
+		ask_edns("six.eas.internal", SRV, size);
+		assert_int_equal(reply.an, 2);
+	}
+}
+
+/* ---- header ---- */
+
+static void test_no_reply(void **state)
+{
+	struct message m = question("svc_a.eas.internal", A);
+
+	(void)state;
+	m.bytes[2] |= 0x80; /* QR */
+	ask_raw(&m);
+	assert_int_equal(reply.exit, CROW_EXIT_DROP);
+	for (m.size = 0; m.size < 12; m.size++) {
+		ask_raw(&m);
+		assert_int_equal(reply.exit, CROW_EXIT_DROP);
+	}
+}
+
+static void test_other_opcodes(void **state)
+{
+	(void)state;
+	for (unsigned opcode = 1; opcode < 16; opcode++) {
+		struct message m = question("svc_a.eas.internal", A);
+
+		m.bytes[2] = (uint8_t)(opcode << 3);
+		ask_raw(&m);
+		assert_error(NOTIMP);
+		assert_int_equal(reply.flags >> 11 & 15, opcode);
+	}
+}
+
+static void test_question_counts(void **state)
+{
+	static const unsigned counts[] = {0, 2, 3, 65535};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		struct message m = question("svc_a.eas.internal", A);
+
+		m.bytes[4] = (uint8_t)(counts[i] >> 8);
+		m.bytes[5] = (uint8_t)counts[i];
+		add(&m, m.bytes + 12, m.size - 12);
+		ask_raw(&m);
+		assert_error(FORMERR);
+		assert_int_equal(reply.qd, 0);
+	}
+}
+
+static void test_header_bits(void **state)
+{
+	struct message m = question("svc_a.eas.internal", A);
+
+	(void)state;
+	m.bytes[2] = 0x06; /* AA, TC */
+	m.bytes[3] = 0xff; /* RA, Z, AD, CD, and an RCODE */
+	ask_raw(&m);
+	assert_int_equal(reply.flags, 0x8000 | AA | 0x0080 | 0x0010);
+	assert_int_equal(reply.an, 3);
+}
+
+static void test_counts_that_lie(void **state)
+{
+	(void)state;
+	for (size_t at = 6; at < 12; at++) {
+		struct message m = question("svc_a.eas.internal", A);
+
+		m.bytes[at] = 0xff;
+		ask_raw(&m);
+		assert_error(FORMERR);
+		assert_int_equal(reply.qd, 1);
+	}
+	struct message m = question("svc_a.eas.internal", A);
+
+	add(&m, "x", 1); /* too low is a lie as well */
+	ask_raw(&m);
+	assert_error(FORMERR);
+}
+
+static void test_every_cut_is_formerr_or_dropped(void **state)
+{
+	struct message m = question("svc_a.eas.internal", A);
+
+	(void)state;
+	add_opt(&m, 1232, 0, 0, "\0\x0a\0\x02xx", 6);
+	for (size_t whole = m.size--; m.size > 0; m.size--) {
+		ask_raw(&m);
+		assert_true(m.size < whole);
+		if (m.size < 12)
+			assert_int_equal(reply.exit, CROW_EXIT_DROP);
+		else
+			assert_error(FORMERR);
+	}
+}
+
+/* ---- names ---- */
+
+static void test_names_that_are_none(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t size;
+	} bad[] = {{"\xc0\x0c", 2},
+		   {"\xc0\x00", 2},
+		   {"\xc0\x20", 2},
+		   {"\x03"
+		    "abc\xc0\x0c",
+		    6},
+		   {"\x41"
+		    "a\0",
+		    3},
+		   {"\x80"
+		    "a\0",
+		    3},
+		   {"\xbf"
+		    "a\0",
+		    3}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct message m = header(RD, 1, 0, 0, 0);
+
+		add(&m, bad[i].bytes, bad[i].size);
+		add(&m, "\0\x01\0\x01", 4);
+		ask_raw(&m);
+		assert_error(FORMERR);
+		assert_int_equal(reply.qd, 0);
+	}
+}
+
+/* A name of `size` bytes below the zone: labels of one byte, the first of two if need be. */
+static struct message long_question(size_t size)
+{
+	struct message m = header(RD, 1, 0, 0, 0);
+	size_t left = size - 14;
+
+	if (left % 2) {
+		add(&m, "\x02xx", 3);
+		left -= 3;
+	}
+	for (; left > 0; left -= 2)
+		add(&m, "\x01x", 2);
+	add(&m,
+	    "\x03"
+	    "eas\x08internal\0\0\x01\0\x01",
+	    18);
+	return m;
+}
+
+static void test_long_names(void **state)
+{
+	struct message m = long_question(255);
+
+	(void)state;
+	ask_raw(&m);
+	assert_negative(NXDOMAIN, "eas.internal");
+	m = long_question(256);
+	ask_raw(&m);
+	assert_error(FORMERR);
+	m = long_question(257);
+	ask_raw(&m);
+	assert_error(FORMERR);
+}
+
+/* ---- EDNS ---- */
+
+static const struct record *opt(void)
+{
+	const struct record *last = &reply.records[reply.an + reply.ns + reply.ar - 1];
+
+	assert_true(reply.ar > 0);
+	assert_int_equal(last->type, 41);
+	assert_string_equal(last->owner, "");
+	assert_int_equal(last->class, 1232);
+	assert_int_equal(last->size, 0);
+	return last;
+}
+
+static void test_opt_is_answered(void **state)
+{
+	(void)state;
+	ask_edns("svc_a.eas.internal", A, 4096);
+	assert_int_equal(reply.ar, 1);
+	assert_int_equal(opt()->ttl, 0);
+	ask("svc_a.eas.internal", A);
+	assert_int_equal(reply.ar, 0);
+	ask_edns("nope.eas.internal", A, 4096);
+	opt();
+	ask_edns("example.com", A, 4096);
+	opt();
+}
+
+static void test_badvers(void **state)
+{
+	struct message m = question("svc_a.eas.internal", A);
+
+	(void)state;
+	add_opt(&m, 1232, 1, 0, "", 0);
+	ask_raw(&m);
+	assert_error(NOERROR);
+	assert_int_equal(opt()->ttl, 0x01000000); /* 16, and version 0 */
+}
+
+static void test_options_and_flags(void **state)
+{
+	struct message m = question("svc_a.eas.internal", A);
+
+	(void)state;
+	add_opt(&m, 1232, 0, 0xffff,
+		"\0\x0a\0\x08"
+		"12345678\xff\xf0\0\0",
+		16);
+	ask_raw(&m);
+	assert_int_equal(reply.an, 3);
+	assert_int_equal(opt()->ttl, 0x8000); /* DO alone */
+}
+
+static void test_opt_that_is_wrong(void **state)
+{
+	struct message two = question("svc_a.eas.internal", A);
+	struct message lengths = two, owner = two, place = two;
+
+	(void)state;
+	add_opt(&two, 1232, 0, 0, "", 0);
+	add_opt(&two, 1232, 0, 0, "", 0);
+	ask_raw(&two);
+	assert_error(FORMERR);
+	assert_int_equal(reply.ar, 1);
+	add_opt(&lengths, 1232, 0, 0,
+		"\0\x0a\0\x09"
+		"12345678",
+		12);
+	ask_raw(&lengths);
+	assert_error(FORMERR);
+	owner.bytes[11] = 1;
+	add(&owner, "\x01x\0\0\x29\x04\xd0\0\0\0\0\0\0", 13);
+	ask_raw(&owner);
+	assert_error(FORMERR);
+	add_opt(&place, 1232, 0, 0, "", 0);
+	place.bytes[9] = 1; /* in the authority section */
+	place.bytes[11] = 0;
+	ask_raw(&place);
+	assert_error(FORMERR);
+}
+
+/* ---- on demand ---- */
+
+static void assert_waits(const char *name, unsigned type, const char *wanted)
+{
+	ask(name, type);
+	assert_int_equal(reply.exit, CROW_EXIT_WAIT);
+	assert_string_equal(reply.wanted.name, wanted);
+	assert_int_equal(reply.wanted.timeout_ms, 1500);
+}
+
+static void test_names_on_demand(void **state)
+{
+	struct crow_reply out = {.bytes = reply.bytes, .capacity = CROW_QUERY_UDP_MAX};
+
+	(void)state;
+	assert_waits("New_svc.demand.internal", A, "new_svc.demand.internal");
+	assert_waits("group.x.demand.internal", TXT, "group.x.demand.internal");
+	assert_waits("_http._tcp.new.demand.internal", SRV, "new.demand.internal");
+	crow_reply_refuse(&out, &reply.query, CROW_RCODE_SERVFAIL); /* its time is up */
+	reply.exit = CROW_EXIT_REPLY;
+	reply.size = out.size;
+	decode();
+	assert_error(SERVFAIL);
+	assert_int_equal(reply.qd, 1);
+}
+
+static void test_names_that_are_not_demanded(void **state)
+{
+	static const char *const names[] = {"_ldap._tcp.demand.internal",
+					    "_tcp.demand.internal",
+					    "ip-10-9-9-9.demand.internal",
+					    "a b.demand.internal",
+					    "a\xff.demand.internal",
+					    "denied.demand.internal",
+					    "_http._tcp.denied.demand.internal"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		ask(names[i], A);
+		assert_negative(NXDOMAIN, "demand.internal");
+	}
+	ask("failed.demand.internal", A);
+	assert_error(SERVFAIL);
+	ask("demand.internal", A);
+	assert_negative(NOERROR, "demand.internal");
+}
+
+/* ---- cost ---- */
+
+static void test_nothing_is_allocated(void **state)
+{
+	static const char *const names[] = {
+		"svc_a.eas.internal", "many.eas.internal", "_http._tcp.svc_a.eas.internal",
+		"nope.eas.internal",  "eas.internal",      "example.com",
+		"new.demand.internal"};
+	static const unsigned types[] = {A, AAAA, SRV, TXT, ANY};
+	struct crow_reply out = {.bytes = reply.bytes, .capacity = CROW_QUERY_UDP_MAX};
+	unsigned long before = allocations;
+
+	(void)state;
+	if (!COUNTS_ALLOCATIONS)
+		skip();
+	free(malloc(1));
+	assert_int_equal(allocations, before + 1); /* the counter works */
+	before = allocations;
+	for (size_t i = 0; i < 7; i++)
+		for (size_t t = 0; t < 5; t++) {
+			struct message m = question(names[i], types[t]);
+
+			settings.seq++;
+			crow_answer(m.bytes, m.size, false, &published->image, &settings,
+				    &reply.query, &out, &reply.wanted);
+		}
+	assert_int_equal(allocations, before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_case_is_echoed),
+		cmocka_unit_test(test_first_addresses_follow_the_weights),
+		cmocka_unit_test(test_an_address_is_said_once),
+		cmocka_unit_test(test_ipv6),
+		cmocka_unit_test(test_other_types_are_nodata),
+		cmocka_unit_test(test_unknown_names),
+		cmocka_unit_test(test_elsewhere_is_refused),
+		cmocka_unit_test(test_apex),
+		cmocka_unit_test(test_alias),
+		cmocka_unit_test(test_names_between_are_empty),
+		cmocka_unit_test(test_a_service_without_a_list_is_servfail),
+		cmocka_unit_test(test_before_the_first_image),
+		cmocka_unit_test(test_bytes_that_text_cannot_hold),
+		cmocka_unit_test(test_any_is_one_set),
+		cmocka_unit_test(test_other_classes),
+		cmocka_unit_test(test_transfers),
+		cmocka_unit_test(test_srv),
+		cmocka_unit_test(test_srv_begins_with_the_pick),
+		cmocka_unit_test(test_srv_weights_keep_their_ratio),
+		cmocka_unit_test(test_srv_addresses_where_they_fit),
+		cmocka_unit_test(test_srv_targets_resolve),
+		cmocka_unit_test(test_addresses_are_chosen_to_fit),
+		cmocka_unit_test(test_udp_limit),
+		cmocka_unit_test(test_srv_is_whole_or_truncated),
+		cmocka_unit_test(test_srv_at_every_limit),
+		cmocka_unit_test(test_no_reply),
+		cmocka_unit_test(test_other_opcodes),
+		cmocka_unit_test(test_question_counts),
+		cmocka_unit_test(test_header_bits),
+		cmocka_unit_test(test_counts_that_lie),
+		cmocka_unit_test(test_every_cut_is_formerr_or_dropped),
+		cmocka_unit_test(test_names_that_are_none),
+		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_opt_is_answered),
+		cmocka_unit_test(test_badvers),
+		cmocka_unit_test(test_options_and_flags),
+		cmocka_unit_test(test_opt_that_is_wrong),
+		cmocka_unit_test(test_names_on_demand),
+		cmocka_unit_test(test_names_that_are_not_demanded),
+		cmocka_unit_test(test_nothing_is_allocated),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

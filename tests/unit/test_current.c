@@ -1,0 +1,272 @@
+/*
+ * The process's current image: updates, readers, threads, forks, signals. The data carries a
+ * relation: image number g has one service of one instance, 10.0.hi.lo with g = hi << 8 | lo, and
+ * generation g. A torn or recycled image breaks it.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/runtime.h"
+#include "preload/current.h"
+#include "tests/unit/fixture.h"
+
+#define IMAGES  64
+#define THREADS 4
+
+static char dir[] = "/tmp/crowfly-current-XXXXXX";
+static struct crow_published *images[IMAGES];
+
+static struct crow_addr address(unsigned g)
+{
+	uint8_t bytes[4] = {10, 0, (uint8_t)(g >> 8), (uint8_t)g};
+
+	return crow_addr_v4(bytes);
+}
+
+static void publish(unsigned g)
+{
+	struct stat identity;
+
+	assert_true(crow_runtime_write_snapshot(dir, images[g]->bytes, images[g]->image.size,
+						&identity));
+}
+
+static int setup(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	chmod(dir, 0755);
+	fixture_init(&f, FIXTURE_CONFIG);
+	for (unsigned g = 1; g < IMAGES; g++) {
+		char ip[16];
+		struct fixture_item item = {ip, 8000, 1};
+
+		snprintf(ip, sizeof(ip), "10.0.%u.%u", g >> 8, g & 255);
+		fixture_take(&f, "one", &item, 1);
+		images[g] = crow_publish_build(&f.table, g, 1, 1);
+		assert_non_null(images[g]);
+	}
+	fixture_fini(&f);
+	publish(1);
+	return crow_current_open(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	char path[64];
+
+	(void)state;
+	for (unsigned g = 1; g < IMAGES; g++)
+		free(images[g]);
+	snprintf(path, sizeof(path), "%s/snapshot", dir);
+	unlink(path);
+	return rmdir(dir);
+}
+
+/* Which image it is; 0 if it is none of ours, or torn. */
+static unsigned identify(const struct crow_image *img)
+{
+	const struct crow_snap_service *service = crow_image_service(img, 0);
+	const struct crow_snap_instance *instance;
+	struct crow_addr expected;
+	unsigned g;
+
+	if (service == NULL || img->header == NULL)
+		return 0;
+	g = (unsigned)img->header->generation;
+	instance = crow_image_instance(img, service->first);
+	expected = address(g);
+	if (instance == NULL || crow_addr_compare(&instance->addr, &expected) != 0)
+		return 0;
+	return g;
+}
+
+static unsigned look(enum crow_current_age age)
+{
+	struct crow_current current;
+	unsigned g;
+
+	if (!crow_current_enter(&current, age))
+		return 0;
+	g = identify(current.image);
+	crow_current_leave(&current);
+	return g;
+}
+
+static void test_a_new_file_is_seen_at_once_by_who_asks(void **state)
+{
+	(void)state;
+	assert_int_equal(look(CROW_CURRENT_NOW), 1);
+	for (unsigned g = 2; g < 10; g++) {
+		publish(g);
+		assert_int_equal(look(CROW_CURRENT_NOW), g);
+		assert_int_equal(look(CROW_CURRENT_SECOND), g);
+	}
+}
+
+static void test_a_reader_keeps_its_image(void **state)
+{
+	struct crow_current reader;
+	unsigned before;
+
+	(void)state;
+	publish(10);
+	assert_int_equal(look(CROW_CURRENT_NOW), 10);
+	assert_true(crow_current_enter(&reader, CROW_CURRENT_NOW));
+	publish(11);
+	assert_int_equal(look(CROW_CURRENT_NOW), 11); /* into the other copy */
+	publish(12);
+	before = look(CROW_CURRENT_NOW); /* no copy is free: the current one serves */
+	assert_int_equal(before, 11);
+	assert_int_equal(identify(reader.image), 10);
+	crow_current_leave(&reader);
+	assert_int_equal(look(CROW_CURRENT_NOW), 12);
+}
+
+static void test_a_bad_file_changes_nothing(void **state)
+{
+	char path[64];
+	FILE *file;
+
+	(void)state;
+	publish(13);
+	assert_int_equal(look(CROW_CURRENT_NOW), 13);
+	snprintf(path, sizeof(path), "%s/snapshot", dir);
+	unlink(path);
+	errno = EXDEV;
+	assert_int_equal(look(CROW_CURRENT_NOW), 13);
+	assert_int_equal(errno, EXDEV);
+	file = fopen(path, "w");
+	fputs("not a snapshot", file);
+	fclose(file);
+	assert_int_equal(look(CROW_CURRENT_NOW), 13);
+	assert_int_equal(errno, EXDEV);
+}
+
+static void test_what_may_be_ours(void **state)
+{
+	struct crow_addr addr;
+
+	(void)state;
+	for (unsigned g = 1; g <= 13; g++) { /* what was shown once is never denied again */
+		addr = address(g);
+		if (g == 1 || g == 13)
+			assert_true(crow_current_may_have(&addr));
+	}
+	addr = address(40000);
+	assert_false(crow_current_may_have(&addr));
+}
+
+static void test_a_child_starts_anew(void **state)
+{
+	struct crow_current parent, reader;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	publish(14);
+	/* The bad file of the test before is looked for once a second: a child looks at once. */
+	assert_true(crow_current_enter(&reader, CROW_CURRENT_NOW));
+	pid = fork();
+	if (pid == 0) {
+		struct crow_current child;
+		bool good = look(CROW_CURRENT_NOW) == 14 &&
+			    crow_current_enter(&child, CROW_CURRENT_NOW) &&
+			    child.set != reader.set &&
+			    crow_current_next_seq(&child) != crow_current_next_seq(&reader);
+
+		crow_current_leave(&reader); /* entered before the fork: no harm */
+		crow_current_leave(&child);
+		publish(15);
+		good = good && look(CROW_CURRENT_NOW) == 15;
+		publish(16);
+		_exit(good && look(CROW_CURRENT_NOW) == 16 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_not_equal(identify(reader.image), 0);
+	crow_current_leave(&reader);
+	assert_true(crow_current_enter(&parent, CROW_CURRENT_SECOND));
+	crow_current_leave(&parent);
+}
+
+static atomic_bool stop;
+static atomic_uint torn, looked;
+
+static void *reader_thread(void *unused)
+{
+	(void)unused;
+	while (!atomic_load(&stop)) {
+		if (look(CROW_CURRENT_NOW) == 0)
+			atomic_fetch_add(&torn, 1);
+		atomic_fetch_add(&looked, 1);
+	}
+	return NULL;
+}
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	if (look(CROW_CURRENT_NOW) == 0)
+		atomic_fetch_add(&torn, 1);
+}
+
+/* Readers, signals that read while their thread updates, and children that are born in between. */
+static void test_threads_signals_and_forks_never_see_a_torn_image(void **state)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	pthread_t threads[THREADS];
+	unsigned children = 0;
+
+	(void)state;
+	sigaction(SIGUSR1, &action, NULL);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, reader_thread, NULL), 0);
+	for (unsigned round = 0; round < 2000 || atomic_load(&looked) < 20000; round++) {
+		publish(1 + round % (IMAGES - 1));
+		pthread_kill(threads[round % THREADS], SIGUSR1);
+		if (round % 100 == 0 && round < 2000) {
+			int status;
+			pid_t pid = fork();
+
+			if (pid == 0)
+				_exit(look(CROW_CURRENT_NOW) == 0 || look(CROW_CURRENT_NOW) == 0);
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+			children += status != 0;
+		}
+	}
+	atomic_store(&stop, true);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(atomic_load(&torn), 0);
+	assert_int_equal(children, 0);
+	publish(20);
+	assert_int_equal(look(CROW_CURRENT_NOW), 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_new_file_is_seen_at_once_by_who_asks),
+		cmocka_unit_test(test_a_reader_keeps_its_image),
+		cmocka_unit_test(test_a_bad_file_changes_nothing),
+		cmocka_unit_test(test_what_may_be_ours),
+		cmocka_unit_test(test_a_child_starts_anew),
+		cmocka_unit_test(test_threads_signals_and_forks_never_see_a_torn_image),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,313 @@
+/*
+ * Where a connect() goes: images from the daemon's builder, addresses of every kind.
+ */
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "preload/decide.h"
+#include "preload/names.h"
+#include "tests/unit/fixture.h"
+
+static struct fixture f;
+static struct crow_published *published;
+static const struct crow_hints no_hints = {NULL, 0};
+
+static void setup_with(const char *config)
+{
+	fixture_init(&f, config);
+}
+
+static const struct crow_image *build(void)
+{
+	published = fixture_build(&f);
+	return &published->image;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(published);
+	fixture_fini(&f);
+	return 0;
+}
+
+static struct crow_target target(const char *ip, uint16_t port)
+{
+	struct crow_target made = {.port = port};
+
+	assert_true(crow_addr_parse(ip, strlen(ip), &made.addr));
+	return made;
+}
+
+static struct crow_decision decide(const struct crow_image *img, const char *ip, uint16_t port,
+				   uint64_t point)
+{
+	struct crow_target asked = target(ip, port);
+	struct crow_decision decision;
+
+	crow_decide(img, &asked, &no_hints, point, &decision);
+	return decision;
+}
+
+static void assert_target(const struct crow_decision *decision, size_t index, const char *ip,
+			  uint16_t port)
+{
+	char text[CROW_ENDPOINT_TEXT], expected[CROW_ENDPOINT_TEXT];
+	struct crow_target wanted = target(ip, port);
+
+	assert_true(index < decision->count);
+	crow_addr_format(&decision->targets[index].addr, decision->targets[index].port, text);
+	crow_addr_format(&wanted.addr, port, expected);
+	assert_string_equal(text, expected);
+}
+
+static const struct fixture_item four[] = {{"10.0.0.1", 8001, 100},
+					   {"10.0.0.2", 8002, 100},
+					   {"10.0.0.3", 8003, 50},
+					   {"10.0.0.4", 8004, 0}};
+
+static void test_the_instance_asked_for_comes_first(void **state)
+{
+	const struct crow_image *img;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", four, 4);
+	img = build();
+	for (uint64_t seq = 0; seq < 50; seq++) {
+		struct crow_decision own = decide(img, "10.0.0.2", 8002, seq * 0x9E3779B97F4A7C15u);
+		struct crow_decision translated = decide(img, "10.0.0.2", 80, seq << 58);
+
+		assert_target(&own, 0, "10.0.0.2", 8002);
+		assert_target(&translated, 0, "10.0.0.2", 8002);
+		assert_int_equal(own.count, 3); /* the drained one is none to go to */
+		assert_memory_not_equal(&own.targets[1], &own.targets[0], sizeof(own.targets[0]));
+		assert_memory_not_equal(&own.targets[2], &own.targets[0], sizeof(own.targets[0]));
+		assert_memory_not_equal(&own.targets[2], &own.targets[1], sizeof(own.targets[0]));
+		assert_string_equal(own.service, "one");
+		assert_int_equal(own.attempt_timeout_ms, 250);
+	}
+}
+
+static void test_others_pass(void **state)
+{
+	const struct crow_image empty = {0};
+	const struct crow_image *img;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", four, 4);
+	img = build();
+	assert_int_equal(decide(img, "10.0.0.2", 8001, 1).count, 0);
+	assert_int_equal(decide(img, "10.0.0.9", 80, 1).count, 0);
+	assert_int_equal(decide(img, "::1", 80, 1).count, 0);
+	assert_int_equal(decide(&empty, "10.0.0.2", 8002, 1).count, 0);
+}
+
+static void test_drained_and_vanished_are_replaced(void **state)
+{
+	static const struct fixture_item two[] = {{"10.0.0.1", 8001, 1}, {"10.0.0.4", 8004, 0}};
+	const struct crow_image *img;
+	struct crow_decision decision;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", four, 4);
+	fixture_take(&f, "one", two, 2);
+	img = build();
+	decision = decide(img, "10.0.0.4", 8004, 1); /* drained */
+	assert_int_equal(decision.count, 1);
+	assert_target(&decision, 0, "10.0.0.1", 8001);
+	decision = decide(img, "10.0.0.2", 8002, 1); /* a tombstone, by its own port */
+	assert_target(&decision, 0, "10.0.0.1", 8001);
+	decision = decide(img, "10.0.0.2", 80, 1); /* and by the service's */
+	assert_target(&decision, 0, "10.0.0.1", 8001);
+}
+
+static void test_a_family_stays_a_family(void **state)
+{
+	static const struct fixture_item mixed[] = {
+		{"10.0.0.1", 8001, 1}, {"2001:db8::1", 8001, 1}, {"2001:db8::2", 8001, 1}};
+	struct crow_decision decision;
+	const struct crow_image *img;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", mixed, 3);
+	img = build();
+	assert_int_equal(decide(img, "10.0.0.1", 80, 7).count, 1);
+	decision = decide(img, "2001:db8::2", 80, 7);
+	assert_int_equal(decision.count, 2);
+	assert_target(&decision, 1, "2001:db8::1", 8001);
+}
+
+static void test_nobody_up_leaves_the_one_asked_for(void **state)
+{
+	static const struct fixture_item v4[] = {{"10.0.0.1", 8001, 0}, {"2001:db8::1", 8001, 1}};
+	struct crow_decision decision;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", v4, 2);
+	decision = decide(build(), "10.0.0.1", 80, 7);
+	assert_int_equal(decision.count, 1);
+	assert_target(&decision, 0, "10.0.0.1", 8001);
+}
+
+static void test_an_address_of_two_services_is_the_last_resolved_ones(void **state)
+{
+	static const struct fixture_item first[] = {{"10.0.0.1", 8001, 1}};
+	static const struct fixture_item second[] = {{"10.0.0.1", 9001, 1}};
+	struct crow_target asked = target("10.0.0.1", 80);
+	struct crow_hints hints;
+	struct crow_decision decision;
+	uint64_t recent[CROW_RECENT_MAX];
+	const struct crow_image *img;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", first, 1);
+	fixture_take(&f, "two_b", second, 1);
+	img = build();
+	hints = (struct crow_hints){recent, CROW_RECENT_MAX};
+	for (int round = 0; round < 40; round++) {
+		uint32_t wanted = (uint32_t)(round % 2);
+
+		crow_names_remember(crow_service_key(img, wanted));
+		crow_names_recent(recent);
+		crow_decide(img, &asked, &hints, 1, &decision);
+		assert_string_equal(decision.service, wanted == 0 ? "one" : "two_b");
+		assert_int_equal(decision.targets[0].port, wanted == 0 ? 8001 : 9001);
+	}
+}
+
+static void test_several_on_one_address_share_its_service_port(void **state)
+{
+	static const struct fixture_item same[] = {
+		{"10.0.0.1", 8001, 1}, {"10.0.0.1", 8002, 1}, {"10.0.0.2", 8003, 2}};
+	unsigned seen[4] = {0};
+	const struct crow_image *img;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", same, 3);
+	img = build();
+	for (uint64_t seq = 0; seq < 400; seq++)
+		seen[decide(img, "10.0.0.1", 80, seq * 0x9E3779B97F4A7C15u).targets[0].port -
+		     8000]++;
+	assert_in_range(seen[1], 95, 105);
+	assert_in_range(seen[2], 95, 105);
+	assert_in_range(seen[3], 195, 205);
+}
+
+static void test_sockets(void **state)
+{
+	const struct crow_socket good = {.protocol = IPPROTO_TCP, .is_stream = true, .fresh = true};
+	struct crow_socket socket = good;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	published = NULL;
+	assert_true(crow_decide_socket(&good));
+	socket.protocol = 262; /* MPTCP */
+	assert_true(crow_decide_socket(&socket));
+	socket.protocol = IPPROTO_UDP;
+	assert_false(crow_decide_socket(&socket));
+	socket.protocol = 132; /* SCTP */
+	assert_false(crow_decide_socket(&socket));
+	socket = good;
+	socket.is_stream = false; /* a raw socket of IPPROTO_TCP */
+	assert_false(crow_decide_socket(&socket));
+	socket = good;
+	socket.fast_open = true;
+	assert_false(crow_decide_socket(&socket));
+	socket = good;
+	socket.fresh = false;
+	assert_false(crow_decide_socket(&socket));
+	socket.nonblocking = true;
+	assert_true(crow_decide_socket(&socket));
+}
+
+/* ---- names ---- */
+
+static enum crow_host_kind find(const struct crow_image *img, const char *host, const char *service)
+{
+	struct crow_host found;
+
+	crow_names_find(img, host, &found);
+	if (found.kind == CROW_HOST_SERVICE)
+		assert_string_equal(
+			crow_image_string(img, crow_image_service(img, found.service)->name),
+			service);
+	if (found.kind == CROW_HOST_WANTED)
+		assert_string_equal(found.name, service);
+	return found.kind;
+}
+
+static void test_names_and_aliases(void **state)
+{
+	const struct crow_image *img;
+
+	(void)state;
+	setup_with("[source s]\nendpoint=http://127.0.0.1:1\nservices=one,two_b\n"
+		   "[service one]\nalias=model.example.com\n");
+	fixture_take(&f, "one", four, 4);
+	fixture_take(&f, "two_b", four, 4);
+	img = build();
+	crow_names_open(
+		"A.example.=two_b,b.example=two-b.eas.internal,=x,c,d.example=,e.example=Model."
+		"Example.com,one.eas.internal=two_b");
+	assert_int_equal(find(img, "a.Example", "two_b"), CROW_HOST_SERVICE);
+	assert_int_equal(find(img, "b.example", "two_b"), CROW_HOST_SERVICE);
+	assert_int_equal(find(img, "e.example.", "one"), CROW_HOST_SERVICE);
+	assert_int_equal(find(img, "ONE.eas.internal", "two_b"), CROW_HOST_SERVICE);
+	assert_int_equal(find(img, "c", ""), CROW_HOST_FOREIGN);
+	assert_int_equal(find(img, "d.example", ""), CROW_HOST_FOREIGN);
+	assert_int_equal(find(img, "", ""), CROW_HOST_FOREIGN);
+	assert_int_equal(find(img, "three.eas.internal", ""), CROW_HOST_FOREIGN);
+	crow_names_open(NULL);
+	assert_int_equal(find(img, "a.example", ""), CROW_HOST_FOREIGN);
+	assert_int_equal(find(img, "one.eas.internal", "one"), CROW_HOST_SERVICE);
+}
+
+static void test_names_on_demand(void **state)
+{
+	const struct crow_image *img;
+
+	(void)state;
+	setup_with("[source s]\nendpoint=http://127.0.0.1:1\nservices=*\n");
+	crow_table_deny(&f.table, "no.eas.internal", CROW_NAME_UNKNOWN, INT64_MAX);
+	img = build();
+	crow_names_open("mine=Later");
+	assert_int_equal(find(img, "New.eas.internal.", "new.eas.internal"), CROW_HOST_WANTED);
+	assert_int_equal(find(img, "mine", "later.eas.internal"), CROW_HOST_WANTED);
+	assert_int_equal(find(img, "no.eas.internal", ""), CROW_HOST_FOREIGN);
+	assert_int_equal(find(img, "eas.internal", ""), CROW_HOST_FOREIGN);
+	assert_int_equal(find(img, "example.com", ""), CROW_HOST_FOREIGN);
+	crow_names_open(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_the_instance_asked_for_comes_first, teardown),
+		cmocka_unit_test_teardown(test_others_pass, teardown),
+		cmocka_unit_test_teardown(test_drained_and_vanished_are_replaced, teardown),
+		cmocka_unit_test_teardown(test_a_family_stays_a_family, teardown),
+		cmocka_unit_test_teardown(test_nobody_up_leaves_the_one_asked_for, teardown),
+		cmocka_unit_test_teardown(test_an_address_of_two_services_is_the_last_resolved_ones,
+					  teardown),
+		cmocka_unit_test_teardown(test_several_on_one_address_share_its_service_port,
+					  teardown),
+		cmocka_unit_test_teardown(test_sockets, teardown),
+		cmocka_unit_test_teardown(test_names_and_aliases, teardown),
+		cmocka_unit_test_teardown(test_names_on_demand, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,408 @@
+/*
+ * The HTTP face over real sockets. The client is a thread, the loop is this one: the loop ends when
+ * the client is done, and only then the replies are looked at.
+ */
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/http/http.h"
+#include "tests/unit/fixture.h"
+
+#define REPLY_MAX 16384
+
+struct site {
+	struct fixture fixture;
+	struct crow_loop *loop;
+	struct crow_publisher *publisher;
+	struct crow_listen listen_on;
+	struct crow_http *http;
+};
+
+/* An address of this process alone (127/8 is all loopback) and a port that is free there. */
+static struct sockaddr_in free_address(void)
+{
+	uint32_t host = 0x7f000000u | 0x400000u | ((uint32_t)getpid() & 0x3fffffu);
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host)};
+	socklen_t length = sizeof(sa);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &length), 0);
+	close(fd);
+	return sa;
+}
+
+static struct crow_http *bind_at(struct crow_listen *listen_on, char complaint[256])
+{
+	struct crow_config config = {.http_listen = {listen_on, 1}};
+
+	complaint[0] = '\0';
+	return crow_http_bind(&config, complaint, 256);
+}
+
+static int open_site(void **state)
+{
+	struct site *site = calloc(1, sizeof(*site));
+	struct sockaddr_in sa = free_address();
+	char complaint[256];
+
+	fixture_init(&site->fixture, FIXTURE_CONFIG);
+	site->loop = crow_loop_new();
+	site->publisher = crow_publisher_new(site->loop, &site->fixture.table, NULL, NULL, NULL);
+	crow_publisher_flush(site->publisher);
+	site->listen_on.addr = crow_addr_v4(&sa.sin_addr);
+	site->listen_on.port = ntohs(sa.sin_port);
+	site->http = bind_at(&site->listen_on, complaint);
+	assert_string_equal(complaint, "");
+	assert_true(crow_http_start(site->http, site->loop, site->publisher, &site->fixture.table));
+	*state = site;
+	return 0;
+}
+
+static int close_site(void **state)
+{
+	struct site *site = *state;
+
+	crow_http_free(site->http);
+	crow_publisher_free(site->publisher);
+	crow_loop_free(site->loop);
+	fixture_fini(&site->fixture);
+	free(site);
+	return 0;
+}
+
+/* ---- the client ---- */
+
+/* Connections that send nothing, more than the 64 that are served at once. */
+#define IDLE_MAX 70
+
+/* Written by the client thread until it writes to `done`; read by the test after joining it. */
+struct client {
+	struct sockaddr_storage server;
+	socklen_t server_length;
+	const char *request;
+	size_t idle; /* how many idle connections are opened before, and closed while it waits */
+	char reply[REPLY_MAX];
+	int done;
+	struct crow_watch watch;
+	struct crow_loop *loop;
+};
+
+static int connect_to(const struct client *client)
+{
+	int fd = socket(client->server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (const struct sockaddr *)&client->server, client->server_length) != 0)
+		abort();
+	return fd;
+}
+
+/* Until the server closes: every request here says that it should. */
+static void read_reply(struct client *client, int fd)
+{
+	size_t size = 0;
+	ssize_t got;
+
+	while ((got = recv(fd, client->reply + size, REPLY_MAX - 1 - size, 0)) > 0)
+		size += (size_t)got;
+	client->reply[size] = '\0';
+}
+
+static void *run_client(void *context)
+{
+	struct client *client = context;
+	int idle[IDLE_MAX], fd;
+	uint64_t one = 1;
+
+	for (size_t i = 0; i < client->idle; i++)
+		idle[i] = connect_to(client);
+	fd = connect_to(client);
+	if (send(fd, client->request, strlen(client->request), MSG_NOSIGNAL) < 0)
+		abort();
+	for (size_t i = 0; i < client->idle; i++)
+		close(idle[i]);
+	read_reply(client, fd);
+	close(fd);
+	if (write(client->done, &one, sizeof(one)) != sizeof(one))
+		abort();
+	return NULL;
+}
+
+static void on_done(struct crow_watch *watch, uint32_t events)
+{
+	struct client *client = crow_container(watch, struct client, watch);
+
+	(void)events;
+	crow_loop_stop(client->loop);
+}
+
+static void exchange_with_idle(struct site *site, const char *request, size_t idle, char *reply)
+{
+	struct client client = {.request = request, .idle = idle, .loop = site->loop};
+	pthread_t thread;
+
+	client.server_length = crow_addr_to_sockaddr(&site->listen_on.addr, site->listen_on.port,
+						     AF_INET, &client.server);
+	client.done = eventfd(0, EFD_CLOEXEC);
+	client.watch = (struct crow_watch){.fd = client.done, .on_ready = on_done};
+	assert_int_equal(crow_loop_add(site->loop, &client.watch, EPOLLIN), 0);
+	assert_int_equal(pthread_create(&thread, NULL, run_client, &client), 0);
+	crow_loop_run(site->loop);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	crow_loop_remove(site->loop, &client.watch);
+	close(client.done);
+	memcpy(reply, client.reply, REPLY_MAX);
+}
+
+static void exchange(struct site *site, const char *request, char *reply)
+{
+	exchange_with_idle(site, request, 0, reply);
+}
+
+static void assert_status(const char *reply, const char *status)
+{
+	if (strncmp(reply, "HTTP/1.1 ", 9) != 0 || strncmp(reply + 9, status, 3) != 0)
+		fail_msg("not %s: %s", status, reply);
+}
+
+static void assert_holds(const char *reply, const char *text)
+{
+	if (!strstr(reply, text))
+		fail_msg("no \"%s\" in: %s", text, reply);
+}
+
+static const char *body(const char *reply)
+{
+	const char *end = strstr(reply, "\r\n\r\n");
+
+	assert_non_null(end);
+	return end + 4;
+}
+
+#define CLOSE "Connection: close\r\n\r\n"
+
+/* ---- requests ---- */
+
+static void test_health(void **state)
+{
+	char reply[REPLY_MAX];
+
+	exchange(*state, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n" CLOSE, reply);
+	assert_status(reply, "200");
+	assert_string_equal(body(reply), "ok\n");
+	assert_holds(reply, "Cache-Control: no-store\r\n");
+	assert_holds(reply, "X-Content-Type-Options: nosniff\r\n");
+	assert_holds(reply, "Content-Type: text/plain; charset=utf-8\r\n");
+	exchange(*state, "GET /healthz?verbose HTTP/1.1\r\nHost: localhost\r\n" CLOSE, reply);
+	assert_status(reply, "200");
+}
+
+static void test_status(void **state)
+{
+	char reply[REPLY_MAX];
+
+	exchange(*state, "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n" CLOSE, reply);
+	assert_status(reply, "200");
+	assert_holds(reply, "Content-Type: application/json\r\n");
+	assert_holds(body(reply), "\"services\":[{\"name\":\"one\"");
+	assert_holds(body(reply), "\"name\":\"two_b\"");
+}
+
+static void test_head_has_no_body(void **state)
+{
+	char reply[REPLY_MAX];
+
+	exchange(*state, "HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n" CLOSE, reply);
+	assert_status(reply, "200");
+	assert_holds(reply, "Content-Length: 3\r\n");
+	assert_string_equal(body(reply), "");
+}
+
+static void test_other_methods(void **state)
+{
+	static const char *const requests[] = {
+		("POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n" CLOSE "body"),
+		("PUT /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n" CLOSE
+		 "4\r\nbody\r\n0\r\n\r\n"),
+		("DELETE / HTTP/1.1\r\nHost: localhost\r\n" CLOSE),
+	};
+	char reply[REPLY_MAX];
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		exchange(*state, requests[i], reply);
+		assert_status(reply, "405");
+		assert_holds(reply, "Allow: GET, HEAD\r\n");
+	}
+}
+
+static void test_unknown_path(void **state)
+{
+	char reply[REPLY_MAX];
+
+	exchange(*state, "GET /nothing HTTP/1.1\r\nHost: localhost\r\n" CLOSE, reply);
+	assert_status(reply, "404");
+	assert_string_equal(body(reply),
+			    "there is no such page; there are: /healthz /api/v1/status\n");
+}
+
+/* DNS rebinding: a page of somebody's whose name leads to 127.0.0.1. */
+static void test_host(void **state)
+{
+	static const struct {
+		const char *host, *status;
+	} cases[] = {
+		{"localhost", "200"},
+		{"LocalHost:9550", "200"},
+		{"127.0.0.1:9550", "200"},
+		{"10.1.2.3", "200"},
+		{"[::1]", "200"},
+		{"[::1]:9550", "200"},
+		{"evil.example", "421"},
+		{"localhost.evil:80", "421"},
+		{"127.0.0.1.evil", "421"},
+		{"[::1.evil]", "421"},
+		{"[::1", "421"},
+		{"[]", "421"},
+		{"[", "421"},
+		{"::1", "421"},
+		{"a-name-that-is-longer-than-any-address-could-ever-become.example", "421"},
+	};
+	char request[256], reply[REPLY_MAX];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(request, sizeof(request), "GET /healthz HTTP/1.1\r\nHost: %s\r\n" CLOSE,
+			 cases[i].host);
+		exchange(*state, request, reply);
+		assert_status(reply, cases[i].status);
+	}
+	exchange(*state, "GET /healthz HTTP/1.0\r\n\r\n", reply);
+	assert_holds(reply, " 200 OK\r\n");
+}
+
+static void test_two_requests_on_a_connection(void **state)
+{
+	char reply[REPLY_MAX];
+
+	exchange(*state,
+		 "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+		 "GET /nothing HTTP/1.1\r\nHost: localhost\r\n" CLOSE,
+		 reply);
+	assert_status(reply, "200");
+	assert_holds(reply, "ok\nHTTP/1.1 404");
+}
+
+static void test_what_is_no_request(void **state)
+{
+	char reply[REPLY_MAX], request[40000];
+
+	exchange(*state, "\x16\x03\x01 nonsense\r\n\r\n", reply);
+	memset(request, 'x', sizeof(request));
+	memcpy(request, "GET /", 5);
+	strcpy(request + sizeof(request) - 14, " HTTP/1.1\r\n\r\n");
+	exchange(*state, request, reply); /* longer than a connection's memory */
+	assert_true(strncmp(reply, "HTTP/1.1 2", 10) != 0);
+	exchange(*state, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n" CLOSE, reply);
+	assert_status(reply, "200");
+}
+
+static void test_more_connections_than_are_served(void **state)
+{
+	char reply[REPLY_MAX];
+
+	exchange_with_idle(*state, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n" CLOSE, IDLE_MAX,
+			   reply);
+	assert_status(reply, "200");
+}
+
+/* ---- binding ---- */
+
+static void assert_refused(const char *address, uint16_t port, const char *because)
+{
+	struct crow_listen listen_on = {.port = port};
+	char complaint[256];
+
+	assert_true(crow_addr_parse(address, strlen(address), &listen_on.addr));
+	assert_null(bind_at(&listen_on, complaint));
+	assert_holds(complaint, address);
+	assert_holds(complaint, because);
+}
+
+static void test_only_loopback(void **state)
+{
+	(void)state;
+	assert_refused("0.0.0.0", 9550, "this host alone");
+	assert_refused("10.0.0.1", 9550, "this host alone");
+	assert_refused("::", 9550, "this host alone");
+	assert_refused("2001:db8::1", 9550, "this host alone");
+}
+
+static void test_address_in_use(void **state)
+{
+	struct site *site = *state;
+	char complaint[256], endpoint[CROW_ENDPOINT_TEXT];
+
+	crow_addr_format(&site->listen_on.addr, site->listen_on.port, endpoint);
+	assert_null(bind_at(&site->listen_on, complaint));
+	assert_holds(complaint, endpoint);
+	assert_holds(complaint, "another program listens there");
+}
+
+/* Bound, then given up before it served anyone: its port is free again. */
+static void test_free_before_start(void **state)
+{
+	struct sockaddr_in sa = free_address();
+	struct crow_listen listen_on = {crow_addr_v4(&sa.sin_addr), ntohs(sa.sin_port)};
+	char complaint[256];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct crow_http *http = bind_at(&listen_on, complaint);
+
+		assert_non_null(http);
+		crow_http_free(http);
+	}
+	crow_http_free(NULL);
+}
+
+static void test_no_address(void **state)
+{
+	struct crow_config config = {0};
+	char complaint[256] = "";
+	struct crow_http *http = crow_http_bind(&config, complaint, sizeof(complaint));
+
+	(void)state;
+	assert_non_null(http);
+	assert_true(crow_http_start(http, NULL, NULL, NULL));
+	crow_http_free(http);
+}
+
+int main(void)
+{
+#define SITE_TEST(test) cmocka_unit_test_setup_teardown(test, open_site, close_site)
+	const struct CMUnitTest tests[] = {
+		SITE_TEST(test_health),
+		SITE_TEST(test_status),
+		SITE_TEST(test_head_has_no_body),
+		SITE_TEST(test_other_methods),
+		SITE_TEST(test_unknown_path),
+		SITE_TEST(test_host),
+		SITE_TEST(test_two_requests_on_a_connection),
+		SITE_TEST(test_what_is_no_request),
+		SITE_TEST(test_more_connections_than_are_served),
+		cmocka_unit_test(test_only_loopback),
+		SITE_TEST(test_address_in_use),
+		cmocka_unit_test(test_free_before_start),
+		cmocka_unit_test(test_no_address),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
