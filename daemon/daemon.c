@@ -38,6 +38,7 @@ struct daemon {
 	struct crow_watch signals;
 	struct crow_timer expiry;
 	int lock;
+	bool has_state; /* the state directory can be read */
 	bool restoring; /* lists come from the state directory: they need not go back there */
 	int64_t state_warned_ns;
 };
@@ -260,7 +261,8 @@ static bool acquire(struct daemon *d, char complaint[COMPLAINT])
 	d->lock = crow_runtime_lock(config->runtime_dir, complaint, COMPLAINT);
 	if (d->lock < 0)
 		return false;
-	if (!crow_state_open(config->state_dir))
+	d->has_state = crow_state_open(config->state_dir);
+	if (!d->has_state)
 		crow_log(CROW_LOG_WARNING,
 			 "cannot use %s: %s; lists will not survive a restart; create it, or "
 			 "choose another [daemon] state-dir",
@@ -277,7 +279,8 @@ static bool acquire(struct daemon *d, char complaint[COMPLAINT])
 static bool start(struct daemon *d)
 {
 	d->restoring = true;
-	crow_state_load(d->config->state_dir, on_restore, d);
+	if (d->has_state)
+		crow_state_load(d->config->state_dir, on_restore, d);
 	d->restoring = false;
 	d->publisher =
 		crow_publisher_new(d->loop, &d->table, d->config->runtime_dir, on_published, d);

@@ -1,8 +1,10 @@
 /*
  * The DNS responder: worker threads that answer from the published image.
  *
- * Files: wire.* (a cursor whose errors stick), answer.* (query bytes -> reply bytes, pure),
- * udp.* and tcp.* (transports), worker.* (a thread, its loop, its sockets), dns.c (start, stop).
+ * Files, from the pure to the kernel: wire.* (cursors whose errors stick), query.* (a query as a
+ * value), subject.* and target.* (what a name means), reply.*, srv.* and answer.* (query -> reply);
+ * responder.* and wait.* (what a worker's transports share); udp.*, frame.* and tcp.* (transports);
+ * socket.*, worker.* (a thread, its loop, its sockets), dns.c (start, stop).
  */
 #ifndef CROW_DNS_H
 #define CROW_DNS_H

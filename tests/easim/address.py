@@ -1,0 +1,65 @@
+"""Loopback addresses of one's own.
+
+Linux answers on all of 127.0.0.0/8 without any set-up. Everything here lives in 127.77.S.0/24
+networks; whoever uses one claims it first, so that tests in parallel never meet on an address, and
+a port that was closed on purpose is not taken by somebody else meanwhile.
+"""
+
+import errno
+import os
+import socket
+
+CLAIM_HOST = 254  # no instance gets this host number
+CLAIM_PORT = 7077  # below the ephemeral range, so that no outgoing connection sits on it
+
+
+class Network:
+    """A claimed 127.77.S.0/24. It is free again when closed, or when the process ends."""
+
+    def __init__(self):
+        self._claim, self.number = _claim()
+
+    def address(self, host):
+        return f"127.77.{self.number}.{host}"
+
+    def close(self):
+        self._claim.close()
+
+
+def _claim():
+    # Starting at the pid spreads processes that start together; any start would be right.
+    for step in range(254):
+        number = 1 + (os.getpid() + step) % 254
+        claim = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            claim.bind((f"127.77.{number}.{CLAIM_HOST}", CLAIM_PORT))
+            return claim, number
+        except OSError as error:
+            claim.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+    raise RuntimeError("all 254 networks 127.77.S.0/24 are in use")
+
+
+def free_port(address):
+    """A port that is free on address for TCP and UDP alike (DNS wants both)."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+            tcp.bind((address, 0))
+            port = tcp.getsockname()[1]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+                try:
+                    udp.bind((address, port))
+                except OSError:
+                    continue
+            return port
+
+
+def can_bind(address, port):
+    """Whether we may serve DNS there: ports below 1024 take a privilege on most systems."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((address, port))
+        return True
+    except OSError:
+        return False

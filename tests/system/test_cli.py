@@ -1,0 +1,126 @@
+"""The crowfly command: run, status, lookup, help."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from tests.system.daemon import BUILD, run
+
+NAME = "svc_a.eas.internal"
+
+
+@pytest.fixture
+def crowfly(daemon):
+    """Runs the command with the daemon's runtime directory."""
+    environment = {**os.environ, "CROWFLY_RUNTIME_DIR": str(daemon.runtime_dir)}
+    return lambda *arguments: run(BUILD / "crowfly", *arguments, environment=environment)
+
+
+# preload is asked for where libcrowfly.so is loaded into programs: it skips sanitized builds.
+
+
+def test_run_takes_a_program_to_an_instance(running, crowfly, preload, easim):
+    done = crowfly("run", "--", "curl", "-sS", "--noproxy", "*", f"http://{NAME}/")
+    assert json.loads(done.stdout)["ip"] in [i["ip"] for i in easim.instances("svc_a")]
+
+
+def test_run_with_a_map(running, crowfly, preload):
+    done = crowfly("run", "--map", "old.example.com=svc_b", "--",
+                   "curl", "-sS", "--noproxy", "*", "http://old.example.com/")  # fmt: skip
+    assert json.loads(done.stdout)["service"] == "svc_b"
+
+
+def test_run_exits_as_the_program_does(daemon, crowfly, preload):
+    assert crowfly("run", "--", "sh", "-c", "exit 7").returncode == 7
+    assert crowfly("run", "--", "/nonexistent/program").returncode == 127
+    assert crowfly("run", "--", "/etc/passwd").returncode == 126
+
+
+def test_run_says_which_programs_only_dns_reaches(daemon, crowfly, preload):
+    done = crowfly("run", "--", "/sbin/ldconfig", "--version")  # Debian links it statically
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert "DNS" in done.stderr
+
+
+def test_run_is_silent_about_ordinary_programs(daemon, crowfly, preload):
+    done = crowfly("run", "--", sys.executable, "-c", "print('hello')")
+    assert (done.stdout, done.stderr) == ("hello\n", "")
+
+
+def test_run_keeps_what_was_preloaded_already(daemon, crowfly, preload):
+    done = crowfly("run", "--", "sh", "-c", "echo $LD_PRELOAD")
+    assert done.stdout.strip() == str(BUILD / "libcrowfly.so")
+
+
+def test_status_shows_services_and_instances(running, crowfly, easim):
+    done = crowfly("status")
+    assert done.returncode == 0
+    assert "svc_a" in done.stdout
+    for instance in easim.instances("svc_a"):
+        assert f"{instance['ip']}:{instance['port']}" in done.stdout
+    assert "\033" not in done.stdout, "colour is for terminals"
+
+
+def test_status_for_programs(running, crowfly, easim):
+    told = json.loads(crowfly("status", "--json").stdout)
+    assert told["daemon"] == {"alive": True, "pid": running.process.pid}
+    services = {service["name"]: service for service in told["services"]}
+    assert set(services) == {"svc_a", "svc_b"}
+    found = {(i["address"], i["port"]): i["weight"] for i in services["svc_a"]["instances"]}
+    assert found == running.instances("svc_a")
+
+
+def test_status_of_a_dead_daemon_says_so(running, crowfly):
+    running.kill()
+    assert json.loads(crowfly("status", "--json").stdout)["daemon"]["alive"] is False
+    assert "does not run" in crowfly("status").stdout
+
+
+def test_status_without_a_daemon(daemon, crowfly):
+    done = crowfly("status")
+    assert done.returncode == 1
+    assert str(daemon.runtime_dir) in done.stderr
+
+
+def test_lookup_tells_what_a_program_would_get(running, crowfly, easim):
+    done = crowfly("lookup", "--json", NAME)
+    told = json.loads(done.stdout)
+    assert told["port"] == 80
+    assert {i["address"] for i in told["instances"]} <= {i["ip"] for i in easim.instances("svc_a")}
+    assert crowfly("lookup", NAME).returncode == 0
+
+
+def test_lookup_of_an_unknown_name(running, crowfly):
+    done = crowfly("lookup", "nope.eas.internal")
+    assert done.returncode == 1
+    assert "nope.eas.internal" in done.stderr
+
+
+def test_help_names_every_command(crowfly):
+    done = crowfly("help")
+    assert done.returncode == 0
+    for command in ("run", "status", "lookup", "help"):
+        assert command in done.stdout
+        assert crowfly("help", command).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["run"],
+        ["run", "--map", "x", "--", "true"],
+        ["status", "--nonsense"],
+        ["lookup"],
+    ],
+    ids=str,
+)
+def test_mistakes_are_refused(crowfly, arguments):
+    done = crowfly(*arguments)
+    assert done.returncode == 2
+    assert done.stderr
+    assert done.stdout == ""

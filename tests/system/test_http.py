@@ -1,0 +1,112 @@
+"""The HTTP face of crowflyd, asked by Python's client."""
+
+import http.client
+import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.system.daemon import BOUND_S
+
+STATUS = "/api/v1/status"
+
+
+def ask(daemon, method, path, **headers):
+    """Status, headers and body."""
+    connection = http.client.HTTPConnection(*daemon.http, timeout=BOUND_S)
+    try:
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def test_health(running):
+    status, headers, body = ask(running, "GET", "/healthz")
+    assert (status, body) == (200, b"ok\n")
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_status_document(running, easim):
+    status, headers, body = ask(running, "GET", STATUS)
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    told = json.loads(body)
+    assert told["pid"] == running.process.pid
+    assert told["generation"] >= 1
+    assert told["counters"]["polls_ok"] >= 2
+    [service] = [service for service in told["services"] if service["name"] == "svc_a"]
+    assert (service["zone"], service["port"], service["stale"]) == ("eas.internal", 80, False)
+    assert service["poll"]["outcome"] == "ok"
+    assert {(i["address"], i["port"]): i["weight"] for i in service["instances"]} == {
+        (i["ip"], i["port"]): i["weight"] for i in easim.instances("svc_a")
+    }
+
+
+def test_status_before_the_first_list(daemon):
+    daemon.set("source eas", endpoint="http://127.0.0.1:1")
+    daemon.start()
+    service = daemon.service("svc_a")
+    assert service["instances"] == []
+    assert service["list_age_s"] is None
+
+
+def test_head(running):
+    status, headers, body = ask(running, "HEAD", STATUS)
+    assert (status, body) == (200, b"")
+    assert int(headers["Content-Length"]) > 0
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_other_methods(running, method):
+    status, headers, _body = ask(running, method, STATUS)
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_unknown_path_names_those_that_exist(running):
+    status, _headers, body = ask(running, "GET", "/nothing")
+    assert status == 404
+    assert STATUS.encode() in body
+
+
+def test_a_name_that_was_pointed_at_this_host_reads_nothing(running):
+    status, _headers, body = ask(running, "GET", STATUS, Host="evil.example")
+    assert status == 421
+    assert b"svc_a" not in body
+
+
+def test_many_at_once(running):
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _i: running.get("/healthz"), range(200)))
+    assert answers == [(200, b"ok\n")] * 200
+
+
+def test_one_who_sends_nothing_delays_nobody(running):
+    with socket.create_connection(running.http):
+        assert running.get("/healthz") == (200, b"ok\n")
+
+
+def test_requests_are_counted(running):
+    before = running.counter("http_requests")
+    assert running.counter("http_requests") == before + 1
+
+
+def test_only_loopback_is_listened_on(daemon):
+    daemon.set("http", listen="0.0.0.0:9550")
+    daemon.write_config()
+    done = daemon.run()
+    assert done.returncode != 0
+    assert "0.0.0.0:9550" in done.stderr
+    assert "this host alone" in done.stderr
+
+
+def test_an_address_in_use_is_named(daemon):
+    with socket.create_server((daemon.http[0], 0)) as taken:
+        endpoint = "%s:%d" % taken.getsockname()
+        daemon.set("http", listen=endpoint)
+        daemon.write_config()
+        done = daemon.run()
+    assert done.returncode == 1
+    assert endpoint in done.stderr

@@ -1,0 +1,333 @@
+"""Tiny C clients (tests/snippets) with and without libcrowfly.so: what libc says to a program stays
+what it would say, but for the instance that is reached."""
+
+import socket
+
+import pytest
+
+from tests.system.daemon import BUILD, eventually, run
+
+NAME = "svc_a.eas.internal"
+INSTANCES = 4
+
+
+def snippet(name):
+    return BUILD / "tests" / "snippets" / name
+
+
+def lines(done):
+    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def bare(name, *arguments):
+    return lines(run(snippet(name), *arguments))
+
+
+@pytest.fixture
+def loaded(running, preload):
+    """Runs a snippet under the library."""
+
+    def start(name, *arguments, **environment):
+        return lines(preload.run(snippet(name), *arguments, **environment))
+
+    return start
+
+
+def endpoints(easim, service="svc_a"):
+    return [[instance["ip"], str(instance["port"])] for instance in easim.instances(service)]
+
+
+def peer_of(output):
+    [peer] = [line.split()[1:] for line in output if line.startswith("peer ")]
+    return peer
+
+
+def without_peer(output):
+    return [line for line in output if not line.startswith("peer ")]
+
+
+@pytest.fixture
+def refused():
+    """An address of nobody's service that refuses."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        return ["127.0.0.1", str(closed.getsockname()[1])]
+
+
+# Blocking connects.
+
+
+@pytest.mark.parametrize("fault", ["kill", "blackhole"])
+def test_a_blocking_connect_looks_as_if_the_first_instance_had_answered(loaded, easim, fault):
+    here = endpoints(easim)
+    usual = bare("connect_blocking", *here[0])
+    getattr(easim, fault)("svc_a", 0)
+    found = loaded("connect_blocking", *here[0])
+    assert peer_of(found) in here[1:]
+    assert without_peer(found) == without_peer(usual)
+
+
+def test_two_of_three_attempts_may_fail(loaded, easim):
+    here = endpoints(easim)
+    for index in range(INSTANCES - 2):
+        easim.kill("svc_a", index)
+    for _ in range(20):
+        assert peer_of(loaded("connect_blocking", *here[0])) in here[2:]
+
+
+def test_when_all_are_down_it_is_as_without_crowfly(loaded, easim):
+    here = endpoints(easim)
+    for index in range(INSTANCES):
+        easim.kill("svc_a", index)
+    for where in here:
+        assert loaded("connect_blocking", *where) == bare("connect_blocking", *where)
+
+
+def test_the_first_error_is_the_one_that_counts(loaded, easim):
+    here = endpoints(easim)
+    easim.blackhole("svc_a", 0)
+    for index in range(1, INSTANCES):
+        easim.kill("svc_a", index)
+    assert loaded("connect_blocking", *here[0])[0] == "connect ETIMEDOUT"
+    assert loaded("connect_blocking", *here[1], "2000")[0] in (
+        "connect ECONNREFUSED",
+        "connect EINPROGRESS",  # the blackholed one came last, and had the application's 2 s
+    )
+
+
+@pytest.mark.parametrize("down", [1, INSTANCES])
+def test_a_time_out_of_the_application_keeps_its_meaning(loaded, easim, down):
+    here = endpoints(easim)
+    for index in range(down):
+        easim.blackhole("svc_a", index)
+    arguments = [*here[0], "100"]  # less than the service's attempt-timeout
+    found = loaded("connect_blocking", *arguments)
+    assert found == bare("connect_blocking", *arguments)
+    assert found[0] == "connect EINPROGRESS"
+
+
+def test_a_longer_time_out_of_the_application_leaves_room_for_another(loaded, easim):
+    here = endpoints(easim)
+    easim.blackhole("svc_a", 0)
+    assert peer_of(loaded("connect_blocking", *here[0], "5000")) in here[1:]
+
+
+def test_a_v4_mapped_address_of_an_ipv6_socket(loaded, easim):
+    here = endpoints(easim)
+    usual = bare("v4mapped", *here[0])
+    easim.kill("svc_a", 0)
+    found = loaded("v4mapped", *here[0])
+    host, port = peer_of(found)
+    assert [host.removeprefix("::ffff:"), port] in here[1:]
+    assert without_peer(found) == without_peer(usual)
+
+
+@pytest.mark.parametrize("fault", ["kill", "blackhole"])
+def test_options_and_local_address_survive_a_redirect(loaded, easim, fault):
+    here = endpoints(easim)
+    usual = bare("options_kept", *here[0])
+    getattr(easim, fault)("svc_a", 0)
+    found = loaded("options_kept", *here[0])
+    assert peer_of(found) in here[1:]
+    assert without_peer(found) == without_peer(usual)
+    assert not [line for line in found if line.endswith("lost")]
+
+
+@pytest.mark.parametrize("fault", ["kill", "blackhole"])
+def test_no_option_is_set_that_nobody_set(loaded, easim, fault):
+    here = endpoints(easim)
+    usual = bare("options_default", *here[0])
+    getattr(easim, fault)("svc_a", 0)
+    assert loaded("options_default", *here[0]) == usual
+
+
+# Signals.
+
+
+def test_restarting_signals_do_not_show(loaded, easim):
+    here = endpoints(easim)
+    easim.blackhole("svc_a", 0)
+    found = loaded("eintr", *here[0], "restart")
+    assert found[:2] == ["connect 0", "signals some"]
+    assert peer_of(found) in here[1:]
+    assert "SO_SNDTIMEO 0" in found
+
+
+def test_other_signals_interrupt_as_ever(loaded, easim):
+    here = endpoints(easim)
+    easim.blackhole("svc_a", 0)
+    arguments = [*here[0], "interrupt"]
+    found = loaded("eintr", *arguments)
+    assert found == bare("eintr", *arguments)
+    assert found[:3] == ["connect EINTR", "signals some", "under way yes"]
+
+
+def test_a_second_connect_waits_for_the_first_ones_outcome(loaded, easim):
+    here = endpoints(easim)
+    easim.blackhole("svc_a", 0)
+    found = loaded("interrupted_twice", *here[0])
+    assert found == bare("interrupted_twice", *here[0])
+
+
+def test_connects_in_a_signal_handler(loaded, easim):
+    here = endpoints(easim)
+    easim.kill("svc_a", 0)
+    assert loaded("signal_connect", NAME, *here[0]) == ["failed 0", "unresolved 0"]
+
+
+# Non-blocking connects.
+
+
+def test_a_non_blocking_connect_to_an_instance(loaded, easim):
+    here = endpoints(easim)
+    assert loaded("connect_nonblocking", *here[0]) == bare("connect_nonblocking", *here[0])
+
+
+def test_a_non_blocking_connect_to_a_drained_instance(loaded, running, easim):
+    here = endpoints(easim)
+    easim.set_weight("svc_a", 0, 0)
+    eventually(lambda: 0 in running.instances("svc_a").values(), what="weight 0")
+    found = loaded("connect_nonblocking", *here[0])
+    assert peer_of(found) in here[1:]
+    assert found[0] == "connect EINPROGRESS"
+
+
+# What is not ours, or not to be touched.
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["connect_blocking", "connect_nonblocking", "pass_through", "connected", "v4mapped", "early"],
+)
+def test_an_address_of_nobodys_service(loaded, refused, name):
+    assert loaded(name, *refused) == bare(name, *refused)
+
+
+@pytest.mark.parametrize("name", ["pass_through", "connected", "early", "v4mapped"])
+def test_an_instance_that_answers(loaded, easim, name):
+    here = endpoints(easim)
+    assert loaded(name, *here[0]) == bare(name, *here[0])
+
+
+def test_fast_open_and_udp_are_never_redirected(loaded, easim):
+    here = endpoints(easim)
+    easim.kill("svc_a", 0)
+    assert loaded("pass_through", *here[0]) == bare("pass_through", *here[0])
+
+
+# Names.
+
+UNSPEC, INET, INET6 = 0, int(socket.AF_INET), int(socket.AF_INET6)
+STREAM, DGRAM, RAW = 1, 2, 3
+PASSIVE, CANONNAME, NUMERICHOST, V4MAPPED, ALL, ADDRCONFIG, NUMERICSERV = (
+    0x1, 0x2, 0x4, 0x8, 0x10, 0x20, 0x400,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ("http", UNSPEC, 0, 0, "none"),
+        ("80", UNSPEC, STREAM, 0, 0),
+        ("-", INET, STREAM, 0, CANONNAME),
+        ("-", INET, RAW, 0, 0),
+        ("domain", INET, 0, 0, 0),
+        ("domain", INET, DGRAM, 17, 0),
+        ("0", INET, 0, 6, V4MAPPED),
+        ("80", INET6, STREAM, 0, V4MAPPED),
+        ("80", INET6, 0, 0, V4MAPPED | ALL | CANONNAME),
+        ("80", UNSPEC, STREAM, 0, PASSIVE | ADDRCONFIG),
+        ("65535", UNSPEC, STREAM, 6, NUMERICSERV),
+        # What is wrong with a question is wrong in the same way.
+        ("65536", INET, STREAM, 0, 0),
+        ("http", INET, STREAM, 0, NUMERICSERV),
+        ("no-such-service", UNSPEC, STREAM, 0, 0),
+        ("80", INET, RAW, 0, 0),
+        ("80", 77, STREAM, 0, 0),
+        ("80", INET, STREAM, 17, 0),
+        ("80", INET, 77, 0, 0),
+        ("80", INET, STREAM, 0, 0x40000000),
+        ("80", UNSPEC, STREAM, 0, NUMERICHOST),
+        ("80", INET, STREAM, 0, ALL),
+    ],
+)
+def test_getaddrinfo_answers_as_libc_would(loaded, easim, question):
+    """The stand-in for a name that libc resolves is a name in /etc/hosts: localhost."""
+    service, *rest = map(str, question)
+    found = loaded("resolve", "svc_b.eas.internal", service, *rest)
+    usual = bare("resolve", "localhost", service, *rest)
+    [[ip, _port]] = endpoints(easim, "svc_b")
+    # libc may know localhost as ::1 too, and answers for it in the same way.
+    usual = [line for line in usual if " ::1 " not in line]
+    replaced = [
+        line.replace("127.0.0.1 ", f"{ip} ").replace("localhost", "svc_b.eas.internal")
+        for line in usual
+    ]
+    assert [kept(line) for line in found] == [kept(line) for line in replaced]
+
+
+def kept(line):
+    """errno after success is nobody's promise: libc changes it, crowfly does not."""
+    return "errno" if line.startswith("errno ") else line
+
+
+def test_getaddrinfo_of_another_family(loaded):
+    assert loaded("resolve", NAME, "80", str(INET6), "1", "0", "0") == ["result -5"]  # EAI_NODATA
+
+
+def test_getaddrinfo_keeps_errno(loaded):
+    assert loaded("resolve", NAME, "80", "0", "1", "0", "0")[-1] == "errno EXDEV"
+
+
+def test_the_gethostbyname_family(loaded, easim):
+    [[ip, _port]] = endpoints(easim, "svc_b")
+    entry = "name=svc_b.eas.internal type=2 length=4 aliases=none"
+    assert loaded("resolve_r", "svc_b.eas.internal", str(INET)) == [
+        "gethostbyname2_r 0 code=0", "inside yes",
+        f"gethostbyname2_r {entry}", f"address {ip}",
+        f"gethostbyname2 {entry}", f"address {ip}",
+        f"gethostbyname {entry}", f"address {ip}",
+    ]  # fmt: skip
+    no_data = 4
+    found = loaded("resolve_r", "svc_b.eas.internal", str(INET6))
+    assert found[0] == f"gethostbyname2_r 0 code={no_data}"
+    assert found[2] == f"gethostbyname2 none h_errno={no_data}"
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_the_gethostbyname_family_for_others(loaded, name):
+    assert loaded("resolve_r", name, str(INET)) == bare("resolve_r", name, str(INET))
+
+
+# Life of a process.
+
+
+def test_forks_start_sequences_of_their_own(loaded):
+    *addresses, failures = loaded("fork_lookup", NAME, "80", "20")
+    assert failures == "failures 0"
+    assert len(addresses) == 41  # the parent, its children, and theirs
+    assert len(set(addresses)) > 1
+
+
+def test_many_threads(loaded, easim):
+    easim.kill("svc_a", 0)
+    assert loaded("many_threads", NAME, "80", "32", "20") == [
+        "unresolved 0", "failed 0", "descriptors kept",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", [None, "kill", "blackhole"])
+def test_cancelled_threads_leave_nothing(loaded, easim, fault):
+    here = endpoints(easim)
+    if fault is not None:
+        getattr(easim, fault)("svc_a", 0)
+    assert loaded("cancel", *here[0], NAME) == ["look-up 0", "descriptors kept"]
+
+
+def test_closed_and_exhausted_descriptors(loaded):
+    assert loaded("closefrom", NAME, "80") == [
+        "closed look-up 0", "closed connect 0", "read close",
+        "none free look-up 0", "none free connect 0",
+    ]  # fmt: skip

@@ -1,0 +1,187 @@
+"""What outlives what: restarts, crashes, damaged files, a second daemon, reloads."""
+
+import os
+import re
+import socket
+
+import pytest
+
+from tests.easim import Easim
+from tests.system.daemon import Daemon, eventually
+from tests.system.lookup import addresses, ask
+
+
+@pytest.fixture
+def saved(running):
+    """A daemon that was killed after both its lists had reached the state directory."""
+    eventually(lambda: len(list(running.state_dir.glob("*.list"))) == 2, what="two state files")
+    running.kill()
+    return running
+
+
+def test_a_restart_serves_before_discovery_answers(saved, easim):
+    easim.fault("refuse")
+    saved.start()
+    # Ready means that the state was published: no waiting here, and no poll could have helped.
+    assert {ip for ip, _ in saved.instances("svc_a")} == {
+        i["ip"] for i in easim.instances("svc_a")
+    }
+    assert addresses(ask(saved, "svc_a.eas.internal"))
+    assert saved.counter("polls_ok") == 0
+    easim.fault("ok")
+    saved.wait_polls(2, "polls_ok")
+
+
+def test_kill_leaves_whole_files_and_any_moment_will_do(running, easim):
+    for weight in range(2, 12):
+        easim.set_weight("svc_b", 0, weight)
+        running.wait_polls(1)
+        running.kill()
+        running.start()
+        assert len(running.instances("svc_b")) == 1
+    assert not list(running.state_dir.glob("*.bad"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: text.replace(" 100 ", " 999 ", 1),
+        lambda text: re.sub(r"^crowfly-list 1", "crowfly-list 99", text),
+        lambda text: "\x00" * 4096,
+    ],
+    ids=["cut", "empty", "altered", "future", "zeroes"],
+)
+def test_a_damaged_state_file_is_set_aside_and_named(saved, easim, damage):
+    path = saved.state_dir / "svc_a.list"
+    path.write_text(damage(path.read_text()))
+    easim.fault("refuse")
+    saved.start()
+    assert saved.instances("svc_a") == {}
+    assert len(saved.instances("svc_b")) == 1, "the other file was whole"
+    assert saved.log_lines("svc_a.list")
+    assert list(saved.state_dir.glob("svc_a*.bad"))
+    assert saved.counter("states_bad") == 1
+
+
+def test_foreign_files_in_the_state_directory_do_no_harm(saved, easim):
+    (saved.state_dir / "README").write_text("hello")
+    (saved.state_dir / "dir.list").mkdir()
+    os.mkfifo(saved.state_dir / "fifo.list")
+    (saved.state_dir / "gone.list").symlink_to("nowhere")
+    easim.fault("refuse")
+    saved.start()
+    assert len(saved.instances("svc_a")) == 4
+
+
+def test_a_service_that_left_the_configuration_is_not_served_from_state(saved, easim):
+    saved.source(endpoint=easim.endpoint, services="svc_b")
+    easim.fault("refuse")
+    saved.start()
+    assert saved.service("svc_a") is None
+    assert len(saved.instances("svc_b")) == 1
+
+
+def test_a_state_directory_that_cannot_be_written_is_said_once(daemon, easim):
+    daemon.state_dir.parent.joinpath("plain").write_text("")
+    daemon.set("daemon", state_dir=daemon.directory / "plain" / "state")  # ENOTDIR, root or not
+    daemon.start()
+    daemon.wait_instances("svc_a", 4)
+    for weight in range(5, 10):
+        easim.set_weight("svc_b", 0, weight)
+        eventually(lambda w=weight: w in daemon.instances("svc_b").values())
+    # Once that it cannot be used, once that a list could not be saved: not for each list.
+    assert len(daemon.log_lines("warning", "plain/state")) == 2, daemon.log()
+
+
+def test_a_second_daemon_leaves_with_a_sentence(running):
+    with Daemon() as second:
+        second.set("daemon", runtime_dir=running.runtime_dir)
+        second.source(endpoint="http://127.0.0.1:1", services="x")
+        second.write_config()
+        done = second.run()
+    assert done.returncode not in (0, 2)
+    assert str(running.runtime_dir) in done.stderr
+    assert len(running.instances("svc_a")) == 4
+
+
+def test_a_wiped_runtime_directory_is_filled_again(running):
+    for path in running.runtime_dir.iterdir():
+        path.unlink()
+    for name in ("snapshot", "report"):
+        path = running.runtime_dir / name
+        eventually(path.exists, what=f"{name} again")
+
+
+def test_a_removed_runtime_directory_is_made_again(running):
+    for path in running.runtime_dir.iterdir():
+        path.unlink()
+    running.runtime_dir.rmdir()
+    eventually((running.runtime_dir / "snapshot").exists, what="the snapshot again")
+
+
+def test_modes_of_what_others_read(running):
+    assert running.runtime_dir.stat().st_mode & 0o777 == 0o755
+    assert (running.runtime_dir / "snapshot").stat().st_mode & 0o777 == 0o644
+    assert not (running.runtime_dir / "snapshot.tmp").exists()
+
+
+def test_sigterm_ends_cleanly(running):
+    assert running.stop() == 0
+    assert not (running.runtime_dir / "report").exists()
+
+
+def test_clients_keep_their_snapshot_after_sigterm(running):
+    running.stop()
+    assert (running.runtime_dir / "snapshot").exists()
+
+
+def test_reload_takes_a_good_configuration_whole(running, easim):
+    easim.add_service("svc_c", [1, 1])
+    running.source(endpoint=easim.endpoint, services="svc_b,svc_c")
+    before = running.instances("svc_b")
+    running.reload()
+    running.wait_instances("svc_c", 2)
+    assert running.service("svc_a") is None
+    assert running.instances("svc_b") == before
+
+
+def test_reload_refuses_a_bad_configuration_whole(running, easim):
+    running.source(endpoint=easim.endpoint, services="svc_b", poll_interval="soon")
+    running.reload()
+    running.wait_log(re.escape(str(running.config_path)) + r":\d+")
+    running.wait_polls(4)
+    assert len(running.instances("svc_a")) == 4
+
+
+def test_reload_keeps_lists_while_discovery_is_down(running, easim):
+    easim.fault("refuse")
+    running.set("dns", ttl="3s")
+    running.reload()
+    eventually(lambda: ask(running, "svc_a.eas.internal").answer[0].ttl == 3, what="the new ttl")
+    assert len(running.instances("svc_a")) == 4
+
+
+def test_ports_in_use_are_named_with_a_remedy(daemon):
+    with socket.socket() as taken:
+        taken.bind(daemon.http)
+        taken.listen()
+        daemon.write_config()
+        done = daemon.run()
+        assert done.returncode == 1
+        assert "%s:%d" % daemon.http in done.stderr
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(daemon.dns)
+        done = daemon.run()
+        assert done.returncode == 1
+        assert "%s:%d" % daemon.dns in done.stderr
+
+
+def test_command_line_source_needs_no_file(daemon):
+    with Easim({"solo": [1]}) as sim:
+        daemon.sections.pop("source eas")
+        daemon.start("--endpoint", sim.endpoint, "--service", "solo", "--service", "other")
+        eventually(lambda: sim.polls("solo") and sim.polls("other"), what="polls of both")
+        assert daemon.service("solo")["source"] == "command-line"
+        assert daemon.service("other") is not None
