@@ -11,6 +11,7 @@
 
 #include "preload/decide.h"
 #include "preload/names.h"
+#include "resolver/pick.h"
 #include "tests/unit/fixture.h"
 
 static struct fixture f;
@@ -92,6 +93,35 @@ static void test_the_instance_asked_for_comes_first(void **state)
 		assert_string_equal(own.service, "one");
 		assert_int_equal(own.attempt_timeout_ms, 250);
 	}
+}
+
+/* A program that resolves and connects draws two neighbours of the sequence. */
+static void test_survivors_get_what_is_due_to_them(void **state)
+{
+	static const struct fixture_item items[] = {{"10.0.0.1", 1, 100},
+						    {"10.0.0.2", 2, 100},
+						    {"10.0.0.3", 3, 50},
+						    {"10.0.0.4", 4, 10}};
+	unsigned seen[5] = {0}, total = 0;
+	const struct crow_image *img;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", items, 4);
+	img = build();
+	for (uint64_t seq = 0; seq < 200000; seq += 2) {
+		uint32_t picked = crow_pick_at(img, 0, CROW_V4, crow_pick_point(seq));
+
+		if (crow_image_instance(img, picked)->port != 1)
+			continue;
+		seen[decide(img, "10.0.0.1", 1, crow_pick_point(seq + 1)).targets[1].port]++;
+		total++;
+	}
+	assert_in_range(total, 38400, 38520);
+	/* 100, 50 and 10 parts of 160; within 2 %, or 5 standard deviations of dice. */
+	assert_in_range(seen[2], total * 100 / 160 - 480, total * 100 / 160 + 480);
+	assert_in_range(seen[3], total * 50 / 160 - 455, total * 50 / 160 + 455);
+	assert_in_range(seen[4], total * 10 / 160 - 240, total * 10 / 160 + 240);
 }
 
 static void test_others_pass(void **state)
@@ -296,6 +326,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_the_instance_asked_for_comes_first, teardown),
+		cmocka_unit_test_teardown(test_survivors_get_what_is_due_to_them, teardown),
 		cmocka_unit_test_teardown(test_others_pass, teardown),
 		cmocka_unit_test_teardown(test_drained_and_vanished_are_replaced, teardown),
 		cmocka_unit_test_teardown(test_a_family_stays_a_family, teardown),

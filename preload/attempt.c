@@ -1,0 +1,123 @@
+#include "preload/attempt.h"
+
+#include <errno.h>
+
+bool crow_attempt_is_remote(int error, bool nonblocking)
+{
+	switch (error) {
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case ENETDOWN:
+		return true;
+	case ECONNREFUSED:
+	case ETIMEDOUT:
+	case ECONNRESET:
+		/* Those come by packet, which connect() on a non-blocking socket does not wait
+		 * for: there they are what became of an earlier connect(), to an instance that
+		 * only that call knew. */
+		return !nonblocking;
+	default:
+		return false;
+	}
+}
+
+static struct crow_action finish(struct crow_attempt *attempt, int error, int blame)
+{
+	attempt->state = CROW_ATTEMPT_DONE;
+	return (struct crow_action){.kind = CROW_DO_RETURN, .error = error, .blame = blame};
+}
+
+/* The nearer of our limit and the application's own; SO_SNDTIMEO of 0 would mean none. */
+static int64_t limit_left(const struct crow_attempt *attempt, int64_t now_ns)
+{
+	int64_t at = attempt->limit_at != 0 ? attempt->limit_at : attempt->own_at;
+
+	if (at == 0)
+		return 0;
+	return at > now_ns ? at - now_ns : 1;
+}
+
+static struct crow_action try_instance(struct crow_attempt *attempt, enum crow_action_kind kind,
+				       int blame, int64_t now_ns)
+{
+	bool is_last = attempt->index + 1 == attempt->count;
+
+	attempt->started_ns = now_ns;
+	attempt->limit_at = 0;
+	if (!is_last && attempt->each_ns > 0 && !attempt->nonblocking)
+		attempt->limit_at = now_ns + attempt->each_ns;
+	/* The application's own time-out ends the whole, not a single attempt of it. */
+	if (attempt->own_at != 0 && attempt->limit_at >= attempt->own_at)
+		attempt->limit_at = 0;
+	return (struct crow_action){
+		.kind = kind, .limit_ns = limit_left(attempt, now_ns), .blame = blame};
+}
+
+static struct crow_action next_instance(struct crow_attempt *attempt, int error, int64_t now_ns)
+{
+	if (attempt->first_error == 0)
+		attempt->first_error = error;
+	if (attempt->index + 1 == attempt->count)
+		return finish(attempt, attempt->first_error, error);
+	attempt->index++;
+	return try_instance(attempt, CROW_DO_NEXT, error, now_ns);
+}
+
+static struct crow_action on_failed(struct crow_attempt *attempt, int error, int64_t now_ns)
+{
+	if (crow_attempt_is_remote(error, attempt->nonblocking))
+		return next_instance(attempt, error, now_ns);
+	return finish(attempt, attempt->first_error != 0 ? attempt->first_error : error, 0);
+}
+
+static struct crow_action on_interrupted(struct crow_attempt *attempt, bool restarts,
+					 int64_t now_ns)
+{
+	if (!restarts || !crow_attempt_hides_restarts(attempt))
+		return finish(attempt, EINTR, 0);
+	return (struct crow_action){.kind = CROW_DO_CONTINUE,
+				    .limit_ns = limit_left(attempt, now_ns)};
+}
+
+bool crow_attempt_hides_restarts(const struct crow_attempt *attempt)
+{
+	return attempt->limit_at != 0 && attempt->own_at == 0;
+}
+
+struct crow_action crow_attempt_start(struct crow_attempt *attempt, uint8_t count, bool nonblocking,
+				      int64_t each_ns, int64_t own_ns, int64_t now_ns)
+{
+	*attempt = (struct crow_attempt){
+		.state = CROW_ATTEMPT_TRYING,
+		.count = count,
+		.nonblocking = nonblocking,
+		.each_ns = each_ns,
+		.own_at = own_ns > 0 ? now_ns + own_ns : 0,
+	};
+	return try_instance(attempt, CROW_DO_CONNECT, 0, now_ns);
+}
+
+struct crow_action crow_attempt_on(struct crow_attempt *attempt, struct crow_event event,
+				   int64_t now_ns)
+{
+	if (attempt->state == CROW_ATTEMPT_DONE)
+		return finish(attempt, attempt->first_error, 0);
+	switch (event.kind) {
+	case CROW_EVENT_CONNECTED:
+		return finish(attempt, 0, 0);
+	case CROW_EVENT_FAILED:
+		return on_failed(attempt, event.error, now_ns);
+	case CROW_EVENT_EXPIRED:
+		if (attempt->limit_at == 0)
+			return finish(attempt, EINPROGRESS, 0);
+		return next_instance(attempt, ETIMEDOUT, now_ns);
+	case CROW_EVENT_INTERRUPTED:
+		return on_interrupted(attempt, event.restarts, now_ns);
+	case CROW_EVENT_PENDING:
+		return finish(attempt, EINPROGRESS, 0);
+	case CROW_EVENT_STUCK:
+		break;
+	}
+	return finish(attempt, attempt->first_error, 0);
+}

@@ -1,0 +1,81 @@
+/*
+ * One connect() in progress: which of its instances is being tried, until when, and what the
+ * program is to be told. A pure state machine, (state, event, now) -> (state, action): the caller
+ * makes the system calls and keeps the time.
+ *
+ *   connect -> CONNECTED ----------------------------------------> return 0
+ *           -> FAILED, remote's fault, an instance is left ------> next
+ *           -> FAILED otherwise ---------------------------------> return the first error
+ *           -> EXPIRED, our limit -------------------------------> next
+ *           -> EXPIRED, the application's own time-out -----------> return EINPROGRESS
+ *           -> INTERRUPTED, all handlers SA_RESTART -------------> connect on
+ *           -> INTERRUPTED otherwise ----------------------------> return EINTR
+ *           -> PENDING (non-blocking) ---------------------------> return EINPROGRESS
+ *
+ * The last instance has no limit but the application's own: it is left to the kernel.
+ */
+#ifndef CROW_ATTEMPT_H
+#define CROW_ATTEMPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum crow_attempt_state { CROW_ATTEMPT_TRYING, CROW_ATTEMPT_DONE };
+
+enum crow_event_kind {
+	CROW_EVENT_CONNECTED,
+	CROW_EVENT_FAILED,      /* error: connect()'s errno */
+	CROW_EVENT_EXPIRED,     /* the limit that the action gave ran out, still connecting */
+	CROW_EVENT_INTERRUPTED, /* by a signal; restarts: no handler is without SA_RESTART */
+	CROW_EVENT_PENDING,     /* a non-blocking socket has begun to connect */
+	CROW_EVENT_STUCK,       /* the socket could not be reset for the next instance */
+};
+
+struct crow_event {
+	enum crow_event_kind kind;
+	int error;
+	bool restarts;
+};
+
+enum crow_action_kind {
+	CROW_DO_CONNECT,  /* to targets[index], with the limit */
+	CROW_DO_NEXT,     /* the same, after the socket was reset */
+	CROW_DO_CONTINUE, /* wait on for the connection under way, with the limit */
+	CROW_DO_RETURN,   /* error; 0 = connected */
+};
+
+struct crow_action {
+	enum crow_action_kind kind;
+	int error;
+	int64_t limit_ns; /* 0 = none */
+	int blame;        /* errno to report of the instance that was tried; 0 = nothing */
+};
+
+struct crow_attempt {
+	uint8_t state; /* enum crow_attempt_state */
+	uint8_t index; /* of the instance being tried */
+	uint8_t count; /* of instances to try, at least 1 */
+	bool nonblocking;
+	int first_error;
+	int64_t each_ns;    /* what an instance gets that is not the last; 0 = no limit */
+	int64_t started_ns; /* of this instance's attempt */
+	int64_t limit_at;   /* when our limit runs out, 0 = the attempt has none */
+	int64_t own_at;     /* when the application's own time-out runs out, 0 = it has none */
+};
+
+/* own_ns: the application's SO_SNDTIMEO, 0 = none. All times of one monotonic clock, > 0. */
+struct crow_action crow_attempt_start(struct crow_attempt *attempt, uint8_t count, bool nonblocking,
+				      int64_t each_ns, int64_t own_ns, int64_t now_ns);
+struct crow_action crow_attempt_on(struct crow_attempt *attempt, struct crow_event event,
+				   int64_t now_ns);
+
+/* True while a limit of ours makes the kernel say EINTR where it would have restarted connect().
+ * Without a limit it has restarted whatever is to be; with the application's own it never does
+ * (signal(7)). */
+bool crow_attempt_hides_restarts(const struct crow_attempt *attempt);
+
+/* Whether an errno tells about the remote, so that another instance may do better; those that
+ * would fail anywhere (EACCES, EADDRNOTAVAIL, EMFILE...) do not. */
+bool crow_attempt_is_remote(int error, bool nonblocking);
+
+#endif

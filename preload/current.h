@@ -1,0 +1,54 @@
+/*
+ * The process's current image of the snapshot.
+ *
+ * A set holds two private copies, each with a count of its readers. Readers use the copy that is
+ * current; an update loads the file into the other one, if nobody reads that, and then makes it
+ * current. Nothing is freed or written under a reader, and nobody waits: whoever finds an update
+ * under way, or the other copy in use, goes on with the copy that is current. So all of this may
+ * run in a signal handler that interrupted any part of it.
+ *
+ * fork: the pointer to the set lies in a page that is zero in a child (MADV_WIPEONFORK). The child
+ * makes a set of its own when it first needs one; its parent's set and copies, whose counts and
+ * lock may have been caught in any state, stay mapped there, unused. Code that a fork (in a signal
+ * handler) cut in two ends in the child on the old set, which does no harm: each reader leaves the
+ * set that it entered.
+ */
+#ifndef CROW_CURRENT_H
+#define CROW_CURRENT_H
+
+#include "resolver/image.h"
+
+/* How fresh the image must be: looked for a new file within the last second, or just now. A
+ * process that has no good snapshot looks once a second in both cases. Looking is one stat(). */
+enum crow_current_age { CROW_CURRENT_SECOND, CROW_CURRENT_NOW };
+
+struct crow_current_set;
+
+struct crow_current {
+	const struct crow_image *image; /* maybe an empty one */
+	struct crow_current_set *set;
+	unsigned index;
+};
+
+/* Loads <dir>/snapshot for the first time; dir is borrowed for ever. Called once, by the
+ * constructor. False: no memory, or a kernel before 4.14, and then enter never succeeds. */
+bool crow_current_open(const char *dir);
+
+/* The directory, NULL if crow_current_open() was not called. */
+const char *crow_current_dir(void);
+
+/* False if no instance or tombstone has this address, as of a look within the last second: the
+ * quick answer for the connects of a program to everywhere else, which needs no reader's count.
+ * True means maybe. errno is kept. */
+bool crow_current_may_have(const struct crow_addr *addr);
+
+/* Between enter and leave the image stays as it is: microseconds, and no call that may block or be
+ * a cancellation point. errno is kept. False: there is none, and nothing to leave. */
+bool crow_current_enter(struct crow_current *view, enum crow_current_age age);
+void crow_current_leave(const struct crow_current *view);
+
+/* The next number of this process's sequence of picks, which starts at random, and anew in a
+ * child. */
+uint64_t crow_current_next_seq(const struct crow_current *view);
+
+#endif

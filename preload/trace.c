@@ -1,0 +1,81 @@
+#include "preload/trace.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 400
+
+/* Written by the constructor, before there are threads. */
+static enum crow_trace_level active = CROW_TRACE_OFF;
+
+void crow_trace_open(const char *level)
+{
+	static const char *const names[] = {[CROW_TRACE_ERROR] = "error",
+					    [CROW_TRACE_INFO] = "info",
+					    [CROW_TRACE_DEBUG] = "debug"};
+
+	if (level == NULL)
+		return;
+	for (int i = CROW_TRACE_ERROR; i <= CROW_TRACE_DEBUG; i++)
+		if (strcmp(level, names[i]) == 0)
+			active = (enum crow_trace_level)i;
+}
+
+bool crow_trace_is_on(enum crow_trace_level level)
+{
+	return level <= active;
+}
+
+void crow_trace(enum crow_trace_level level, ...)
+{
+	char line[LINE_MAX_BYTES] = "crowfly: ";
+	size_t used = strlen(line);
+	int saved = errno;
+	const char *word;
+	ssize_t written;
+	va_list words;
+
+	if (!crow_trace_is_on(level))
+		return;
+	va_start(words, level);
+	while ((word = va_arg(words, const char *)) != NULL) {
+		size_t len = strnlen(word, sizeof(line) - 1 - used);
+
+		memcpy(line + used, word, len);
+		used += len;
+	}
+	va_end(words);
+	line[used++] = '\n';
+	/* A line that nobody takes is lost: there is nobody else to tell. */
+	written = write(STDERR_FILENO, line, used);
+	(void)written;
+	errno = saved;
+}
+
+/* 0 to 9999, which no errno exceeds. */
+static const char *errno_digits(int error, char out[5])
+{
+	char *at = out + 4;
+
+	*at = '\0';
+	do {
+		*--at = (char)('0' + error % 10);
+		error /= 10;
+	} while (error > 0 && at > out);
+	return at;
+}
+
+void crow_trace_redirect(const char *service, struct crow_trace_place from, int error,
+			 struct crow_trace_place to)
+{
+	char digits[5], here[CROW_ENDPOINT_TEXT], there[CROW_ENDPOINT_TEXT];
+
+	if (!crow_trace_is_on(CROW_TRACE_INFO))
+		return;
+	crow_addr_format(from.addr, from.port, here);
+	crow_addr_format(to.addr, to.port, there);
+	crow_trace(CROW_TRACE_INFO, "cannot reach ", here, " of ", service, " (errno ",
+		   errno_digits(error, digits), "), trying ", there, NULL);
+}
