@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,12 +17,16 @@ void crow_copy_fini(struct crow_copy *copy)
 	memset(copy, 0, sizeof(*copy));
 }
 
-static bool snapshot_path(const char *dir, char path[PATH_MAX])
+/* Not PATH_MAX: this runs in connect(), perhaps on the small stack of a signal handler. The report
+ * socket beside the snapshot allows 107 bytes (sun_path) in any case. */
+#define PATH_SIZE 128
+
+static bool snapshot_path(const char *dir, char path[PATH_SIZE])
 {
 	static const char name[] = "/" CROW_SNAP_FILE;
 	size_t len = strlen(dir);
 
-	if (len + sizeof(name) > PATH_MAX)
+	if (len + sizeof(name) > PATH_SIZE)
 		return false;
 	memcpy(path, dir, len);
 	memcpy(path + len, name, sizeof(name));
@@ -117,7 +120,7 @@ enum crow_attach crow_copy_load(struct crow_copy *copy, const char *dir,
 				enum crow_image_error *error)
 {
 	enum crow_attach result;
-	char path[PATH_MAX];
+	char path[PATH_SIZE];
 	int fd, saved;
 
 	if (!snapshot_path(dir, path))
@@ -137,7 +140,7 @@ enum crow_attach crow_copy_load(struct crow_copy *copy, const char *dir,
 
 bool crow_copy_is_outdated(const struct stat *identity, const char *dir)
 {
-	char path[PATH_MAX];
+	char path[PATH_SIZE];
 	struct stat st;
 
 	if (!snapshot_path(dir, path) || stat(path, &st) < 0)

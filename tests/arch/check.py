@@ -51,7 +51,7 @@ HOT = {
     "look-ups of readers": [f"resolver/{name}.o" for name in ("address", "name", "image", "pick")],
     "decisions of the preload library": ["preload/decide.o", "preload/attempt.o"],
 }
-HOT_LIBC = {"memcpy", "memcmp", "memset", "memchr", "memmove", "strlen", "inet_pton", "inet_ntop",
+HOT_LIBC = {"memcpy", "memcmp", "memset", "memchr", "memmove", "strlen", "strncat", "inet_pton", "inet_ntop",
             "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
 
 FILE_LINES = 700

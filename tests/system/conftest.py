@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from tests.easim import Easim
-from tests.system.daemon import BUILD, Daemon, end, preload_environment, run, spawn
+from tests.system.daemon import (
+    LIBRARY,
+    SANITIZED,
+    Daemon,
+    end,
+    preload_environment,
+    run,
+    spawn,
+)
 
 WEIGHTS = [100, 100, 50, 10]
 
@@ -76,12 +84,13 @@ class Probe:
 class Preload:
     """Runs programs under libcrowfly.so, bound to the daemon's runtime directory."""
 
-    def __init__(self, runtime_dir):
+    def __init__(self, runtime_dir, library=LIBRARY):
         self.runtime_dir = runtime_dir
+        self._library = library
         self._probes = []
 
     def environment(self, **more):
-        return preload_environment(self.runtime_dir, **more)
+        return preload_environment(self.runtime_dir, self._library, **more)
 
     def run(self, *command, **environment):
         return run(*command, environment=self.environment(**environment))
@@ -98,9 +107,13 @@ class Preload:
 
 @pytest.fixture
 def preload(daemon):
-    needed = (BUILD / "libcrowfly.so").read_bytes()
-    if b"libasan.so" in needed or b"libtsan.so" in needed:
-        pytest.skip("a sanitized library cannot be loaded into programs that are not")
     loaded = Preload(daemon.runtime_dir)
     yield loaded
     loaded.close()
+
+
+@pytest.fixture
+def own_library():
+    """Asked for by tests of `crowfly run`, which loads the library of its own build."""
+    if SANITIZED:
+        pytest.skip("a sanitized library cannot be loaded into programs that are not")

@@ -20,6 +20,12 @@ from tests.easim.address import Network, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("CROWFLY_BUILD", ROOT / "build")).resolve()
+# A sanitized library needs a sanitized program around it, so under those builds foreign programs
+# (curl, python3) get the plain build's, and the sanitized daemon gets their traffic.
+SANITIZED = any(
+    name in (BUILD / "libcrowfly.so").read_bytes() for name in (b"libasan.so", b"libtsan.so")
+) if (BUILD / "libcrowfly.so").exists() else False
+LIBRARY = (ROOT / "build" if SANITIZED else BUILD) / "libcrowfly.so"
 BOUND_S = 20  # for what takes milliseconds on a quiet machine
 
 
@@ -60,11 +66,11 @@ def run(*command, environment=None):
     )
 
 
-def preload_environment(runtime_dir, **more):
+def preload_environment(runtime_dir, library=LIBRARY, **more):
     """The environment in which programs run under the preload library."""
     return {
         **os.environ,
-        "LD_PRELOAD": str(BUILD / "libcrowfly.so"),
+        "LD_PRELOAD": str(library),
         "CROWFLY_RUNTIME_DIR": str(runtime_dir),
         **more,
     }

@@ -18,39 +18,39 @@ def crowfly(daemon):
     return lambda *arguments: run(BUILD / "crowfly", *arguments, environment=environment)
 
 
-# preload is asked for where libcrowfly.so is loaded into programs: it skips sanitized builds.
+# own_library is asked for where the library is loaded into programs: it skips sanitized builds.
 
 
-def test_run_takes_a_program_to_an_instance(running, crowfly, preload, easim):
+def test_run_takes_a_program_to_an_instance(running, crowfly, own_library, easim):
     done = crowfly("run", "--", "curl", "-sS", "--noproxy", "*", f"http://{NAME}/")
     assert json.loads(done.stdout)["ip"] in [i["ip"] for i in easim.instances("svc_a")]
 
 
-def test_run_with_a_map(running, crowfly, preload):
+def test_run_with_a_map(running, crowfly, own_library):
     done = crowfly("run", "--map", "old.example.com=svc_b", "--",
                    "curl", "-sS", "--noproxy", "*", "http://old.example.com/")  # fmt: skip
     assert json.loads(done.stdout)["service"] == "svc_b"
 
 
-def test_run_exits_as_the_program_does(daemon, crowfly, preload):
+def test_run_exits_as_the_program_does(daemon, crowfly, own_library):
     assert crowfly("run", "--", "sh", "-c", "exit 7").returncode == 7
     assert crowfly("run", "--", "/nonexistent/program").returncode == 127
     assert crowfly("run", "--", "/etc/passwd").returncode == 126
 
 
-def test_run_says_which_programs_only_dns_reaches(daemon, crowfly, preload):
+def test_run_says_which_programs_only_dns_reaches(daemon, crowfly, own_library):
     done = crowfly("run", "--", "/sbin/ldconfig", "--version")  # Debian links it statically
     assert done.returncode == 0
     assert done.stderr.count("\n") == 1
     assert "DNS" in done.stderr
 
 
-def test_run_is_silent_about_ordinary_programs(daemon, crowfly, preload):
+def test_run_is_silent_about_ordinary_programs(daemon, crowfly, own_library):
     done = crowfly("run", "--", sys.executable, "-c", "print('hello')")
     assert (done.stdout, done.stderr) == ("hello\n", "")
 
 
-def test_run_keeps_what_was_preloaded_already(daemon, crowfly, preload):
+def test_run_keeps_what_was_preloaded_already(daemon, crowfly, own_library):
     done = crowfly("run", "--", "sh", "-c", "echo $LD_PRELOAD")
     assert done.stdout.strip() == str(BUILD / "libcrowfly.so")
 

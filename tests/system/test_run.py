@@ -34,14 +34,14 @@ def alone(tmp_path):
     return shutil.copy(CROWFLY, tmp_path / "bin")
 
 
-# preload is asked for where libcrowfly.so is loaded into programs: it skips sanitized builds.
+# own_library is asked for where the library is loaded into programs: it skips sanitized builds.
 
 
-def test_nothing_but_the_library_by_default(preload):
+def test_nothing_but_the_library_by_default(own_library):
     assert variables() == {"LD_PRELOAD": str(LIBRARY)}
 
 
-def test_options_become_variables(preload):
+def test_options_become_variables(own_library):
     assert variables("-v", "--runtime-dir", "/run/x", "--map", "a=b", "--map", "c=d") == {
         "LD_PRELOAD": str(LIBRARY),
         "CROWFLY_RUNTIME_DIR": "/run/x",
@@ -50,30 +50,30 @@ def test_options_become_variables(preload):
     }
 
 
-def test_maps_go_before_what_is_there(preload):
+def test_maps_go_before_what_is_there(own_library):
     assert variables("--map", "a=b", CROWFLY_MAP="a=c")["CROWFLY_MAP"] == "a=b,a=c"
 
 
-def test_a_relative_directory_outlives_a_change_of_directory(preload):
+def test_a_relative_directory_outlives_a_change_of_directory(own_library):
     wanted = os.path.join(os.getcwd(), "run")
     assert variables("--runtime-dir", "run")["CROWFLY_RUNTIME_DIR"] == wanted
 
 
-def test_the_library_goes_behind_others(preload, tmp_path):
+def test_the_library_goes_behind_others(own_library, tmp_path):
     other = shutil.copy(LIBRARY, tmp_path / "other.so")
     assert variables(LD_PRELOAD=other)["LD_PRELOAD"] == f"{other}:{LIBRARY}"
 
 
-def test_run_below_run_preloads_once(preload):
+def test_run_below_run_preloads_once(own_library):
     done = crowfly_run("--", CROWFLY, "run", "--", "sh", "-c", "echo $LD_PRELOAD")
     assert done.stdout.strip() == str(LIBRARY)
 
 
-def test_options_of_the_program_are_its_own(preload):
+def test_options_of_the_program_are_its_own(own_library):
     assert crowfly_run("sh", "-c", "echo $0", "-v").stdout == "-v\n"
 
 
-def test_the_library_of_an_installed_tree(preload, alone, tmp_path):
+def test_the_library_of_an_installed_tree(own_library, alone, tmp_path):
     installed = tmp_path / "lib" / "crowfly"
     installed.mkdir(parents=True)
     library = shutil.copy(LIBRARY, installed)
@@ -98,7 +98,7 @@ def test_a_path_that_cannot_be_preloaded_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("head", [f"#!{STATIC}", f"#!/usr/bin/env -S {STATIC} -p"], ids=str)
-def test_for_a_script_the_interpreter_counts(preload, tmp_path, head):
+def test_for_a_script_the_interpreter_counts(own_library, tmp_path, head):
     script = tmp_path / "script"
     script.write_text(head + "\n")
     script.chmod(0o755)
@@ -106,13 +106,13 @@ def test_for_a_script_the_interpreter_counts(preload, tmp_path, head):
     assert f"crowfly: {STATIC} is statically linked" in done.stderr
 
 
-def test_a_program_that_finds_no_crowfly_runs_as_ever(preload, tmp_path):
+def test_a_program_that_finds_no_crowfly_runs_as_ever(own_library, tmp_path):
     done = crowfly_run("--runtime-dir", tmp_path, "--", "getent", "hosts", "127.0.0.1")
     assert done.returncode == 0
     assert done.stderr == ""
 
 
-def test_maps_of_the_environment_still_hold(running, preload):
+def test_maps_of_the_environment_still_hold(running, own_library):
     done = crowfly_run("--runtime-dir", running.runtime_dir, "--map", "other.example=svc_a", "--",
                        "curl", "-sS", "--noproxy", "*", "http://legacy.example/",
                        CROWFLY_MAP="legacy.example=svc_b")  # fmt: skip

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from tests.system.conftest import Preload
 from tests.system.daemon import BUILD, eventually, run
 
 NAME = "svc_a.eas.internal"
@@ -25,11 +26,20 @@ def bare(name, *arguments):
     return lines(run(snippet(name), *arguments))
 
 
+# gcc 12's ASan ends a process in pthread_cancel() with or without us, and LeakSanitizer's own
+# descriptors are among those that closefrom closes.
+NOT_UNDER_ASAN = {"cancel", "closefrom"}
+UNDER_ASAN = b"libasan.so" in (BUILD / "libcrowfly.so").read_bytes()
+
+
 @pytest.fixture
-def loaded(running, preload):
-    """Runs a snippet under the library."""
+def loaded(running):
+    """Runs a snippet under the library of the same build."""
+    preload = Preload(running.runtime_dir, BUILD / "libcrowfly.so")
 
     def start(name, *arguments, **environment):
+        if UNDER_ASAN and name in NOT_UNDER_ASAN:
+            pytest.skip(f"ASan does not bear {name}")
         return lines(preload.run(snippet(name), *arguments, **environment))
 
     return start
