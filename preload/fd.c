@@ -140,6 +140,14 @@ bool crow_fd_reset(int fd, const struct crow_options *options)
 	return true;
 }
 
+/* Signals of a fault in the thread's own code: none of them interrupts a connect(), and runtimes
+ * (the JVM, the sanitizers) handle them without SA_RESTART. */
+static bool is_fault(int signal)
+{
+	return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
+	       signal == SIGTRAP || signal == SIGABRT;
+}
+
 bool crow_fd_signals_restart(void)
 {
 	struct sigaction action;
@@ -148,7 +156,8 @@ bool crow_fd_signals_restart(void)
 	if (pthread_sigmask(SIG_SETMASK, NULL, &blocked) != 0)
 		return false;
 	for (int signal = 1; signal < NSIG; signal++) {
-		if (sigismember(&blocked, signal) != 0 || sigaction(signal, NULL, &action) < 0)
+		if (is_fault(signal) || sigismember(&blocked, signal) != 0 ||
+		    sigaction(signal, NULL, &action) < 0)
 			continue;
 		if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN &&
 		    (action.sa_flags & SA_RESTART) == 0)

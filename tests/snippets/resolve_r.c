@@ -1,6 +1,15 @@
 /* NAME FAMILY: the gethostbyname family: the buffer grows byte by byte until it is enough. */
 #include "snippet.h"
 
+/* glibc lays the lists of a numeric address out unaligned. */
+static const char *item_at(char **list, size_t i)
+{
+	const char *item;
+
+	memcpy(&item, (const char *)list + i * sizeof(item), sizeof(item));
+	return item;
+}
+
 static void print_entry(const char *function, const struct hostent *entry)
 {
 	char text[INET6_ADDRSTRLEN];
@@ -10,22 +19,26 @@ static void print_entry(const char *function, const struct hostent *entry)
 		return;
 	}
 	printf("%s name=%s type=%d length=%d aliases=%s\n", function, entry->h_name,
-	       entry->h_addrtype, entry->h_length, entry->h_aliases[0] != NULL ? "some" : "none");
-	for (char **at = entry->h_addr_list; *at != NULL; at++)
-		printf("address %s\n", inet_ntop(entry->h_addrtype, *at, text, sizeof(text)));
+	       entry->h_addrtype, entry->h_length,
+	       item_at(entry->h_aliases, 0) != NULL ? "some" : "none");
+	for (size_t i = 0; item_at(entry->h_addr_list, i) != NULL; i++)
+		printf("address %s\n", inet_ntop(entry->h_addrtype, item_at(entry->h_addr_list, i),
+						 text, sizeof(text)));
 }
 
 /* Whether all that the entry points to lies inside of the buffer. */
 static int is_inside(const struct hostent *entry, const char *buf, size_t size)
 {
 	const char *end = buf + size;
-	char **last = entry->h_addr_list;
+	size_t count = 0;
 
-	while (*last != NULL)
-		last++;
+	while (item_at(entry->h_addr_list, count) != NULL)
+		count++;
 	return entry->h_name >= buf && entry->h_name + strlen(entry->h_name) < end &&
-	       (const char *)entry->h_aliases >= buf && (const char *)(last + 1) <= end &&
-	       entry->h_addr_list[0] >= buf && last[-1] + entry->h_length <= end;
+	       (const char *)entry->h_aliases >= buf &&
+	       (const char *)(entry->h_addr_list + count + 1) <= end &&
+	       item_at(entry->h_addr_list, 0) >= buf &&
+	       item_at(entry->h_addr_list, count - 1) + entry->h_length <= end;
 }
 
 int main(int argc, char **argv)
