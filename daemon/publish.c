@@ -129,6 +129,8 @@ static uint32_t add_zone(struct builder *b, const struct crow_source_config *sou
 	uint32_t timeout_ms = source->on_demand ? source->timeout_ms : 0;
 	struct crow_snap_zone *zone;
 
+	if (b->zones.failed || b->strings.failed) /* a zone may be there without its name */
+		return 0;
 	for (uint32_t i = 0; i < b->zones.count; i++) {
 		zone = (struct crow_snap_zone *)(void *)b->zones.data + i;
 		if (strcmp((char *)b->strings.data + zone->name, source->zone) != 0)

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/publish.h"
 #include "daemon/state.h"
 
 #if defined(__has_feature)
@@ -97,6 +98,7 @@ static int setup_once(void **state)
 static void need_own_malloc(void)
 {
 #ifdef SANITIZED
+	print_message("skipped: the sanitizer has a malloc() of its own\n");
 	skip();
 #endif
 }
@@ -108,12 +110,13 @@ static char *names[] = {name_a, name_b, name_c, name_d};
 
 static void fake_config(void)
 {
-	static char first[] = "eas", second[] = "other";
+	static char first[] = "eas", second[] = "other", zone[] = "zone";
 
 	memset(&config, 0, sizeof(config));
 	memset(sources, 0, sizeof(sources));
 	sources[0].name = first;
 	sources[1].name = second;
+	sources[0].zone = sources[1].zone = zone;
 	sources[0].services = (struct crow_strings){names, 2};
 	sources[0].max_services = sources[1].max_services = 100;
 	sources[1].on_demand = true;
@@ -303,6 +306,35 @@ static void test_taking_a_list(void **state)
 	}
 }
 
+/* All of it or nothing, for an image that fails its own checks must not leave. */
+static void test_building_an_image(void **state)
+{
+	struct crow_published *image = NULL;
+	struct crow_list_tally tally;
+	struct crow_table table;
+	struct crow_list list;
+	bool failed = true;
+
+	(void)state;
+	need_own_malloc();
+	fake_config();
+	crow_table_init(&table, NULL, NULL);
+	assert_true(crow_table_configure(&table, &config));
+	list = good_list(10, 1, &tally);
+	crow_table_take(&table, crow_table_find(&table, "a"), &list, &tally, 1000);
+	list = good_list(10, 2, &tally);
+	crow_table_take(&table, crow_table_find(&table, "a"), &list, &tally, 2000);
+	crow_table_deny(&table, "x.zone", CROW_NAME_UNKNOWN, 10000);
+	for (long n = 0; failed; n++) {
+		fail_after(n);
+		image = crow_publish_build(&table, 1, 3000, 3);
+		failed = was_refused();
+		assert_int_equal(image == NULL, failed);
+		free(image);
+	}
+	crow_table_fini(&table);
+}
+
 static int loaded;
 
 static void on_load(void *context, const char *service, struct crow_list *list,
@@ -361,6 +393,8 @@ int main(void)
 		ONCE(adding_and_denying),
 		LASTING(taking_a_list),
 		ONCE(taking_a_list),
+		LASTING(building_an_image),
+		ONCE(building_an_image),
 		LASTING(loading_state),
 		ONCE(loading_state),
 	};
