@@ -9,6 +9,21 @@
 
 #include "daemon/log.h"
 
+static void give_state(const char *dir, const struct passwd *entry)
+{
+	if (dir != NULL && chown(dir, entry->pw_uid, entry->pw_gid) != 0)
+		crow_log(CROW_LOG_WARNING,
+			 "cannot hand %s to user %s: %s; lists may not survive a restart", dir,
+			 entry->pw_name, strerror(errno));
+}
+
+/* With the lock file: the next start may be this user's own, as by a service manager. */
+static bool give_runtime(const char *dir, int lock, const struct passwd *entry)
+{
+	return chown(dir, entry->pw_uid, entry->pw_gid) == 0 &&
+	       fchown(lock, entry->pw_uid, entry->pw_gid) == 0;
+}
+
 static bool become(const struct passwd *entry)
 {
 	/* Groups first: without root they cannot be changed any more. */
@@ -17,7 +32,7 @@ static bool become(const struct passwd *entry)
 	       setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid) == 0;
 }
 
-bool crow_privilege_drop(const char *user, const char *runtime_dir, const char *state_dir,
+bool crow_privilege_drop(const char *user, const char *runtime_dir, int lock, const char *state_dir,
 			 char *complaint, size_t complaint_size)
 {
 	const struct passwd *entry;
@@ -37,12 +52,12 @@ bool crow_privilege_drop(const char *user, const char *runtime_dir, const char *
 			 user, user);
 		return false;
 	}
-	if (chown(runtime_dir, entry->pw_uid, entry->pw_gid) == 0 &&
-	    chown(state_dir, entry->pw_uid, entry->pw_gid) == 0 && become(entry))
+	give_state(state_dir, entry);
+	if (give_runtime(runtime_dir, lock, entry) && become(entry))
 		return true;
 	snprintf(complaint, complaint_size,
-		 "cannot hand %s and %s to user %s and become it: %s; start without root, or set "
-		 "[daemon] user=root",
-		 runtime_dir, state_dir, user, strerror(errno));
+		 "cannot hand %s to user %s and become it: %s; start without root, or set [daemon] "
+		 "user=root",
+		 runtime_dir, user, strerror(errno));
 	return false;
 }
