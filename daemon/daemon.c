@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,6 +22,7 @@
 #include "daemon/publisher.h"
 #include "daemon/reports.h"
 #include "daemon/runtime.h"
+#include "daemon/saver.h"
 #include "daemon/state.h"
 
 #define COMPLAINT 512
@@ -30,6 +32,7 @@ struct daemon {
 	const struct crow_config_args *args;
 	struct crow_loop *loop;
 	struct crow_table table;
+	struct crow_saver saver;
 	struct crow_publisher *publisher;
 	struct crow_discovery *discovery;
 	struct crow_reports *reports;
@@ -39,26 +42,10 @@ struct daemon {
 	struct crow_timer expiry;
 	int lock;
 	bool has_state; /* the state directory can be read */
-	bool restoring; /* lists come from the state directory: they need not go back there */
-	int64_t state_warned_ns;
+	int64_t lock_warned_ns;
 };
 
 /* ---- hooks: how a change travels ---- */
-
-static void save_state(struct daemon *d, const struct crow_service *service)
-{
-	if (crow_state_save(d->config->state_dir, service)) {
-		crow_count(states_saved);
-		d->state_warned_ns = 0;
-		return;
-	}
-	crow_count(states_unsaved);
-	if (crow_log_hourly(&d->state_warned_ns, crow_now_ns()))
-		crow_log(CROW_LOG_WARNING,
-			 "cannot save lists in %s: %s; everything goes on, but a restart while "
-			 "discovery is down would start from older lists",
-			 d->config->state_dir, strerror(errno));
-}
 
 static void schedule_expiry(struct daemon *d)
 {
@@ -76,8 +63,9 @@ static void on_change(void *context, const struct crow_service *service, bool li
 {
 	struct daemon *d = context;
 
-	if (list_changed && !d->restoring)
-		save_state(d, service);
+	(void)service;
+	if (list_changed)
+		crow_saver_schedule(&d->saver);
 	if (d->publisher != NULL)
 		crow_publisher_schedule(d->publisher);
 	crow_timer_set(d->loop, &d->expiry, crow_now_ns());
@@ -108,8 +96,12 @@ static void on_poll(void *context)
 	if (!crow_runtime_is_locked(d->config->runtime_dir, d->lock)) {
 		int fd = crow_runtime_lock(d->config->runtime_dir, complaint, sizeof(complaint));
 
-		if (fd < 0)
+		if (fd < 0) {
+			if (crow_log_hourly(&d->lock_warned_ns, crow_now_ns()))
+				crow_log(CROW_LOG_WARNING, "%s/lock was gone, and: %s",
+					 d->config->runtime_dir, complaint);
 			return;
+		}
 		close(d->lock);
 		d->lock = fd;
 	}
@@ -172,13 +164,20 @@ static void warn_of_restart(const struct crow_config *old, const struct crow_con
 
 static void keep_start_keys(struct crow_config *old, struct crow_config *new)
 {
-	char *runtime_dir = new->runtime_dir, *state_dir = new->state_dir;
+	const struct crow_config asked = *new;
 
 	/* Swapped, so that each configuration still owns what it frees. */
 	new->runtime_dir = old->runtime_dir;
 	new->state_dir = old->state_dir;
-	old->runtime_dir = runtime_dir;
-	old->state_dir = state_dir;
+	new->user = old->user;
+	new->dns_listen = old->dns_listen;
+	new->dns_workers = old->dns_workers;
+	new->http_listen = old->http_listen;
+	old->runtime_dir = asked.runtime_dir;
+	old->state_dir = asked.state_dir;
+	old->user = asked.user;
+	old->dns_listen = asked.dns_listen;
+	old->http_listen = asked.http_listen;
 }
 
 /* Whole or not at all: the new configuration is complete before the old one is touched. */
@@ -271,25 +270,29 @@ static bool acquire(struct daemon *d, char complaint[COMPLAINT])
 	if (d->dns == NULL)
 		return false;
 	d->http = crow_http_bind(config, complaint, COMPLAINT);
-	return d->http != NULL && crow_privilege_drop(config->user, config->runtime_dir,
-						      config->state_dir, complaint, COMPLAINT);
+	return d->http != NULL &&
+	       crow_privilege_drop(config->user, config->runtime_dir, d->lock,
+				   d->has_state ? config->state_dir : NULL, complaint, COMPLAINT);
 }
 
 /* The straight line of the data flow: state, image, readers, discovery. */
-static bool start(struct daemon *d)
+static bool start(struct daemon *d, char complaint[COMPLAINT])
 {
-	d->restoring = true;
 	if (d->has_state)
 		crow_state_load(d->config->state_dir, on_restore, d);
-	d->restoring = false;
 	d->publisher =
 		crow_publisher_new(d->loop, &d->table, d->config->runtime_dir, on_published, d);
 	if (d->publisher == NULL)
 		return false;
 	crow_publisher_check_file(d->publisher);
 	d->reports = crow_reports_open(d->loop, d->config->runtime_dir, on_report, d);
-	if (d->reports == NULL)
+	if (d->reports == NULL) {
+		snprintf(complaint, COMPLAINT,
+			 "cannot listen on %s/" CROW_REPORT_FILE
+			 ": %s; choose another [daemon] runtime-dir",
+			 d->config->runtime_dir, strerror(errno));
 		return false;
+	}
 	if (!crow_dns_start(d->dns, d->publisher, d->config->runtime_dir) ||
 	    !crow_http_start(d->http, d->loop, d->publisher, &d->table))
 		return false;
@@ -304,6 +307,8 @@ static void stop(struct daemon *d)
 	crow_dns_free(d->dns);
 	crow_reports_close(d->reports);
 	crow_publisher_free(d->publisher);
+	if (d->loop != NULL)
+		crow_saver_flush(&d->saver);
 	crow_table_fini(&d->table);
 	if (d->signals.fd >= 0)
 		close(d->signals.fd);
@@ -319,6 +324,7 @@ static bool prepare(struct daemon *d, char complaint[COMPLAINT])
 	umask(022);
 	raise_descriptor_limit();
 	d->loop = crow_loop_new();
+	crow_saver_init(&d->saver, d->loop, &d->table, d->config->state_dir);
 	if (d->loop == NULL || !watch_signals(d) || !crow_table_configure(&d->table, d->config)) {
 		strcpy(complaint, "cannot start: no memory or descriptors");
 		return false;
@@ -353,7 +359,7 @@ int crow_daemon_run(struct crow_config *config, const struct crow_config_args *a
 
 	d.expiry.on_due = on_expiry;
 	crow_table_init(&d.table, on_change, &d);
-	running = prepare(&d, complaint) && start(&d);
+	running = prepare(&d, complaint) && start(&d, complaint);
 	if (running) {
 		say_ready(&d);
 		crow_loop_run(d.loop);

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "daemon/counters.h"
 #include "daemon/log.h"
@@ -35,7 +37,9 @@ struct crow_publisher {
 	int64_t build_ns; /* what the last build took */
 	struct crow_timer build_timer, reap_timer;
 	struct stat written; /* the file's identity; st_ino 0: not written */
-	int64_t warned_ns;
+	int reserve;         /* a descriptor kept for the file, should they run out; -1: none */
+	bool unwritten;      /* and said so */
+	int64_t warned_ns, memory_warned_ns;
 };
 
 /* ---- readers ---- */
@@ -103,25 +107,68 @@ static void on_reap(struct crow_timer *timer, int64_t now_ns)
 
 /* ---- the file ---- */
 
-static void write_file(struct crow_publisher *publisher)
+static bool write_bytes(struct crow_publisher *publisher)
 {
 	struct crow_published *image = atomic_load(&publisher->current);
 
+	return crow_runtime_write_snapshot(publisher->runtime_dir, image->bytes, image->image.size,
+					   &publisher->written);
+}
+
+static void keep_reserve(struct crow_publisher *publisher)
+{
+	if (publisher->reserve < 0)
+		publisher->reserve = eventfd(0, EFD_CLOEXEC);
+}
+
+/* Polls, pages and queries can wait for a descriptor; programs that lack the newest image cannot. */
+static bool write_with_reserve(struct crow_publisher *publisher)
+{
+	int saved;
+	bool done;
+
+	if (publisher->reserve < 0)
+		return false;
+	close(publisher->reserve);
+	publisher->reserve = -1;
+	done = write_bytes(publisher);
+	saved = errno;
+	keep_reserve(publisher);
+	errno = saved;
+	return done;
+}
+
+static void say_unwritten(struct crow_publisher *publisher, int error)
+{
+	if (!crow_log_hourly(&publisher->warned_ns, crow_now_ns()))
+		return;
+	publisher->unwritten = true;
+	crow_log(CROW_LOG_WARNING,
+		 "cannot write %s/snapshot: %s; programs keep their last copy, DNS goes on, and "
+		 "writing is tried again with every poll%s",
+		 publisher->runtime_dir, strerror(error),
+		 error == EACCES ? "; the directory must be there and belong to the daemon's user"
+				 : "");
+}
+
+static void write_file(struct crow_publisher *publisher)
+{
 	if (publisher->runtime_dir == NULL)
 		return;
-	if (crow_runtime_write_snapshot(publisher->runtime_dir, image->bytes, image->image.size,
-					&publisher->written)) {
-		publisher->warned_ns = 0;
+	keep_reserve(publisher);
+	if (write_bytes(publisher) ||
+	    ((errno == EMFILE || errno == ENFILE) && write_with_reserve(publisher))) {
+		if (publisher->unwritten)
+			crow_log(CROW_LOG_INFO, "%s/snapshot is written again",
+				 publisher->runtime_dir);
+		publisher->unwritten = false;
 		return;
 	}
+	int error = errno;
+
 	crow_count(images_unwritten);
 	memset(&publisher->written, 0, sizeof(publisher->written));
-	if (crow_log_hourly(&publisher->warned_ns, crow_now_ns()))
-		crow_log(
-			CROW_LOG_WARNING,
-			"cannot write %s/snapshot: %s; programs keep their last copy, DNS goes on, "
-			"and writing is tried again with every poll",
-			publisher->runtime_dir, strerror(errno));
+	say_unwritten(publisher, error);
 }
 
 void crow_publisher_check_file(struct crow_publisher *publisher)
@@ -147,13 +194,22 @@ static struct crow_published *build(struct crow_publisher *publisher)
 	return image;
 }
 
+static void schedule(struct crow_publisher *publisher, int64_t wait_ns)
+{
+	if (wait_ns < publisher->build_ns * COALESCE_BUILDS)
+		wait_ns = publisher->build_ns * COALESCE_BUILDS;
+	crow_timer_set(publisher->loop, &publisher->build_timer, crow_now_ns() + wait_ns);
+}
+
 void crow_publisher_flush(struct crow_publisher *publisher)
 {
 	struct crow_published *image = build(publisher);
 
 	if (image == NULL) {
-		crow_log(CROW_LOG_WARNING, "no memory for a new image; the last one stays");
-		crow_timer_set(publisher->loop, &publisher->build_timer, crow_now_ns() + RETRY_NS);
+		if (crow_log_hourly(&publisher->memory_warned_ns, crow_now_ns()))
+			crow_log(CROW_LOG_WARNING,
+				 "no memory for a new image; the last one stays until there is");
+		schedule(publisher, RETRY_NS);
 		return;
 	}
 	crow_timer_clear(publisher->loop, &publisher->build_timer);
@@ -177,13 +233,8 @@ static void on_build(struct crow_timer *timer, int64_t now_ns)
 
 void crow_publisher_schedule(struct crow_publisher *publisher)
 {
-	int64_t wait_ns = publisher->build_ns * COALESCE_BUILDS;
-
-	if (publisher->build_timer.armed)
-		return;
-	if (wait_ns < COALESCE_NS)
-		wait_ns = COALESCE_NS;
-	crow_timer_set(publisher->loop, &publisher->build_timer, crow_now_ns() + wait_ns);
+	if (!publisher->build_timer.armed)
+		schedule(publisher, COALESCE_NS);
 }
 
 const struct crow_image *crow_publisher_image(const struct crow_publisher *publisher)
@@ -205,6 +256,7 @@ struct crow_publisher *crow_publisher_new(struct crow_loop *loop, const struct c
 	publisher->runtime_dir = runtime_dir;
 	publisher->on_published = on_published;
 	publisher->context = context;
+	publisher->reserve = -1;
 	publisher->build_timer.on_due = on_build;
 	publisher->reap_timer.on_due = on_reap;
 	first = build(publisher);
@@ -229,5 +281,7 @@ void crow_publisher_free(struct crow_publisher *publisher)
 		free(image);
 	}
 	free(atomic_load(&publisher->current));
+	if (publisher->reserve >= 0)
+		close(publisher->reserve);
 	free(publisher);
 }

@@ -42,6 +42,7 @@ struct crow_service {
 	const struct crow_service_config *config;
 	bool on_demand; /* added by crow_table_add(), not by the configuration */
 	bool from_state;
+	bool unsaved; /* the list is not what the state directory holds; cleared by the saver */
 
 	struct crow_list list; /* the last good one; count 0: none yet */
 	int64_t taken_ns;      /* CLOCK_BOOTTIME of that list; may be < 0 */
@@ -55,6 +56,9 @@ struct crow_service {
 	int64_t confirmed_ns;           /* when the last good answer came; 0 = not since start */
 	int64_t failing_ns;             /* since when polls fail; 0 = they do not */
 	struct crow_list_tally tally;   /* of the last answer that could be read */
+
+	int64_t news_ns; /* until when the log has heard enough of this service: see table_poll.c */
+	unsigned unsaid; /* news that were not logged since */
 };
 
 /* A name that was asked on demand in vain; kind is CROW_NAME_UNKNOWN or CROW_NAME_FAILED. */

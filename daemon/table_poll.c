@@ -133,6 +133,42 @@ static bool renew_tombstones(struct crow_service *service, const struct crow_lis
 	return true;
 }
 
+/*
+ * A service whose list is another at every poll, or whose discovery fails at every second one, is
+ * worth knowing of, but not worth a line a poll: 1000 such services would bury all else. So each
+ * may say NEWS_BURST things at once and one more a minute. What is then held back is counted, and
+ * said as soon as there is room again: the last line about a service is true within a minute.
+ */
+#define NEWS_BURST   20
+#define NEWS_EACH_NS (60 * SECOND_NS)
+
+static bool has_room(const struct crow_service *service, int64_t now_ns)
+{
+	return service->news_ns - now_ns <= (NEWS_BURST - 1) * NEWS_EACH_NS;
+}
+
+/* Something was held back that may be said now. */
+static bool owes_news(const struct crow_service *service, int64_t now_ns)
+{
+	return service->unsaid > 0 && has_room(service, now_ns);
+}
+
+/* The level at which something new is to be logged. */
+static enum crow_log_level news_level(struct crow_service *service, enum crow_log_level level,
+				      int64_t now_ns)
+{
+	if (!has_room(service, now_ns)) {
+		service->unsaid++;
+		return CROW_LOG_DEBUG;
+	}
+	service->news_ns = (service->news_ns > now_ns ? service->news_ns : now_ns) + NEWS_EACH_NS;
+	if (service->unsaid > 0)
+		crow_log(level, "service %s: %u more changes until now were logged by -v alone",
+			 service->name, service->unsaid);
+	service->unsaid = 0;
+	return level;
+}
+
 static const char *plural(size_t count)
 {
 	return count == 1 ? "" : "s";
@@ -143,25 +179,24 @@ static long long seconds(int64_t ns)
 	return (long long)(ns > 0 ? ns / SECOND_NS : 0);
 }
 
-static void log_new_list(const struct crow_service *service, const struct crow_list *list)
+static void log_new_list(struct crow_service *service, const struct crow_list *list, int64_t now_ns)
 {
 	struct difference difference = compare_lists(&service->list, list, NULL, NULL);
 
-	if (difference.came || difference.gone)
-		crow_log(CROW_LOG_INFO, "service %s: %zu instance%s, %zu new, %zu gone",
-			 service->name, list->count, plural(list->count), difference.came,
-			 difference.gone);
+	if (difference.came || difference.gone || owes_news(service, now_ns))
+		crow_log(news_level(service, CROW_LOG_INFO, now_ns),
+			 "service %s: %zu instance%s, %zu new, %zu gone", service->name,
+			 list->count, plural(list->count), difference.came, difference.gone);
 	else if (difference.altered)
 		crow_log(CROW_LOG_DEBUG, "service %s: %zu weight%s or label%s changed",
 			 service->name, difference.altered, plural(difference.altered),
 			 plural(difference.altered));
 }
 
-static void log_taken(const struct crow_service *service, const struct crow_list *list,
-		      int64_t now_ns)
+static void log_taken(struct crow_service *service, const struct crow_list *list, int64_t now_ns)
 {
 	if (service->failing_ns && service->list.count > 0)
-		crow_log(CROW_LOG_INFO,
+		crow_log(news_level(service, CROW_LOG_INFO, now_ns),
 			 "service %s: discovery answers again: %zu instance%s "
 			 "(was failing for %lld s)",
 			 service->name, list->count, plural(list->count),
@@ -170,11 +205,12 @@ static void log_taken(const struct crow_service *service, const struct crow_list
 		crow_log(CROW_LOG_INFO, "service %s: %zu instance%s from source %s", service->name,
 			 list->count, plural(list->count), service->source->name);
 	else
-		log_new_list(service, list);
+		log_new_list(service, list, now_ns);
 }
 
 /* Said when a kind of correction becomes necessary that the list before did not need. */
-static void log_corrections(const struct crow_service *service, const struct crow_list_tally *now)
+static void log_corrections(struct crow_service *service, const struct crow_list_tally *now,
+			    int64_t now_ns)
 {
 	const struct crow_list_tally *before = &service->tally;
 	bool news = (now->dropped && !before->dropped) || (now->outside && !before->outside) ||
@@ -182,7 +218,7 @@ static void log_corrections(const struct crow_service *service, const struct cro
 
 	if (!news)
 		return;
-	crow_log(CROW_LOG_WARNING,
+	crow_log(news_level(service, CROW_LOG_WARNING, now_ns),
 		 "service %s: of %zu items in the list %zu were dropped as bad, %zu as outside of "
 		 "`accept`, %zu merged, %zu weights clamped to %u%s%s",
 		 service->name, now->seen, now->dropped, now->outside, now->merged, now->clamped,
@@ -220,9 +256,10 @@ void crow_table_take(struct crow_table *table, struct crow_service *service, str
 	crow_count(polls_ok);
 	count_items(tally);
 	log_taken(service, list, now_ns);
-	log_corrections(service, tally);
+	log_corrections(service, tally, now_ns);
 	if (changed) {
 		replace_list(service, list);
+		service->unsaved = true;
 		service->taken_ns = now_ns;
 		service->taken_wall_s = time(NULL);
 	}
@@ -321,15 +358,15 @@ static void count_failure(enum crow_poll_outcome outcome)
 	}
 }
 
-static void log_failure(const struct crow_service *service, const char *detail, int64_t now_ns)
+static void log_failure(struct crow_service *service, const char *detail, int64_t now_ns)
 {
+	enum crow_log_level level = news_level(service, CROW_LOG_WARNING, now_ns);
 	int64_t good_ns = service->confirmed_ns ? service->confirmed_ns : service->taken_ns;
 
 	if (service->list.count == 0)
-		crow_log(CROW_LOG_WARNING, "service %s: %s; there is no list yet", service->name,
-			 detail);
+		crow_log(level, "service %s: %s; there is no list yet", service->name, detail);
 	else
-		crow_log(CROW_LOG_WARNING,
+		crow_log(level,
 			 "service %s: %s; serving the last good list of %zu instance%s, %lld s old",
 			 service->name, detail, service->list.count, plural(service->list.count),
 			 seconds(now_ns - good_ns));
@@ -346,7 +383,7 @@ void crow_table_fail(struct crow_table *table, struct crow_service *service,
 		count_items(tally);
 		service->tally = *tally;
 	}
-	if (outcome != service->outcome)
+	if (outcome != service->outcome || owes_news(service, now_ns))
 		log_failure(service, detail, now_ns);
 	service->outcome = outcome;
 	snprintf(service->detail, sizeof(service->detail), "%s", detail);

@@ -146,6 +146,7 @@ class Daemon:
         where.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(where))
+            where.chmod(0o666)  # as systemd's: the daemon may have another user by then
             with self.log_path.open("ab") as log:
                 self.process = spawn(
                     self.command(*arguments),

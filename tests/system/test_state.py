@@ -1,14 +1,19 @@
 """What outlives what: restarts, crashes, damaged files, a second daemon, reloads."""
 
 import os
+import pwd
 import re
+import shutil
 import socket
+from pathlib import Path
 
 import pytest
 
 from tests.easim import Easim
 from tests.system.daemon import Daemon, eventually
 from tests.system.lookup import addresses, ask
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 @pytest.fixture
@@ -93,6 +98,80 @@ def test_a_state_directory_that_cannot_be_written_is_said_once(daemon, easim):
         eventually(lambda w=weight: w in daemon.instances("svc_b").values())
     # Once that it cannot be used, once that a list could not be saved: not for each list.
     assert len(daemon.log_lines("warning", "plain/state")) == 2, daemon.log()
+
+
+def test_what_could_not_be_saved_is_saved_once_it_can_be(daemon, easim):
+    daemon.state_dir.write_text("")  # no directory, root or not
+    daemon.start()
+    daemon.wait_instances("svc_a", 4)
+    eventually(lambda: daemon.counter("states_unsaved") >= 2, what="a failure for each list")
+    daemon.state_dir.unlink()
+    easim.set_weight("svc_b", 0, 9)  # svc_a stays as it is
+    eventually((daemon.state_dir / "svc_a.list").exists, what="the list that did not change")
+
+
+def test_sigterm_saves_what_is_unsaved(daemon, easim):
+    many = [f"svc_{number:03}" for number in range(100)]
+    for name in many:
+        easim.add_service(name, [1])
+    daemon.source(endpoint=easim.endpoint, services=",".join(many))
+    daemon.start()
+    eventually(
+        lambda: all(service["instances"] for service in daemon.status()["services"]),
+        what="a list of each",
+    )
+    assert daemon.stop() == 0
+    assert len(list(daemon.state_dir.glob("*.list"))) == len(many)
+
+
+@needs_root
+def test_root_becomes_the_user_and_its_directories_follow(daemon):
+    daemon.directory.chmod(0o755)
+    daemon.set("daemon", user="nobody")
+    daemon.start()
+    daemon.wait_instances("svc_a", 4)
+    eventually(lambda: len(list(daemon.state_dir.glob("*.list"))) == 2, what="two state files")
+    nobody = pwd.getpwnam("nobody")
+    status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+    assert re.search(rf"^Uid:\t{nobody.pw_uid}(\t{nobody.pw_uid}){{3}}$", status, re.M)
+    assert re.search(rf"^Gid:\t{nobody.pw_gid}(\t{nobody.pw_gid}){{3}}$", status, re.M)
+    assert re.search(r"^Groups:\s*$", status, re.M)
+    assert re.search(r"^CapPrm:\t0+$", status, re.M)
+    for directory in (daemon.runtime_dir, daemon.state_dir):
+        for path in (directory, *directory.iterdir()):
+            assert path.stat().st_uid == nobody.pw_uid, path
+    daemon.set("dns", ttl="3s")
+    daemon.config_path.chmod(0o644)
+    daemon.reload()
+    eventually(lambda: ask(daemon, "svc_a.eas.internal").answer[0].ttl == 3, what="the new ttl")
+
+
+@needs_root
+def test_a_wiped_runtime_directory_that_cannot_come_back_is_said_once(daemon):
+    daemon.directory.chmod(0o755)
+    daemon.set("daemon", user="nobody")
+    daemon.start()
+    daemon.wait_instances("svc_a", 4)
+    shutil.rmtree(daemon.runtime_dir)
+    daemon.wait_log(r"warning: cannot write .*/snapshot: Permission denied")
+    daemon.wait_polls(6)
+    assert len(daemon.log_lines("cannot write")) == 1, daemon.log()
+    assert addresses(ask(daemon, "svc_a.eas.internal")), "DNS goes on"
+    daemon.runtime_dir.mkdir()
+    shutil.chown(daemon.runtime_dir, "nobody")
+    for name in ("snapshot", "report", "lock"):
+        eventually((daemon.runtime_dir / name).exists, what=f"{name} again")
+    daemon.wait_log(r"/snapshot is written again")
+
+
+@needs_root
+def test_root_with_a_state_directory_that_cannot_be_given_away_starts(daemon):
+    daemon.directory.chmod(0o755)
+    daemon.state_dir.write_text("")
+    daemon.set("daemon", user="nobody", state_dir=daemon.state_dir / "below")
+    daemon.start()
+    daemon.wait_instances("svc_a", 4)
+    assert daemon.log_lines("warning", "cannot use", "state-dir")
 
 
 def test_a_second_daemon_leaves_with_a_sentence(running):

@@ -6,9 +6,11 @@
 #define CROW_TEST_HTTP_SCRIPT_H
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -116,7 +118,10 @@ static inline void *server_run(void *context)
 		struct connection *connection = &server->connections[server->count];
 
 		connection->server = server;
-		connection->fd = accept(server->fd, NULL, NULL);
+		/* accept() takes its descriptor before it waits, and a test may have left none. */
+		do {
+			connection->fd = accept(server->fd, NULL, NULL);
+		} while (connection->fd < 0 && errno == EMFILE && sched_yield() == 0);
 		if (connection->fd < 0)
 			return NULL;
 		if (pthread_create(&connection->thread, NULL, server_connection_run, connection))

@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "daemon/publisher.h"
@@ -62,6 +64,36 @@ static void take_list(unsigned n)
 		items[i] = (struct fixture_item){text[i], 7000 + (int)n, 100};
 	}
 	fixture_take(&f, "one", items, n);
+}
+
+/* All descriptors but those in use are gone. */
+static void test_the_file_is_written_without_a_free_descriptor(void **state)
+{
+	struct crow_copy copy = {0};
+	int taken[256];
+	size_t count = 0;
+	struct rlimit before, low;
+
+	(void)state;
+	crow_publisher_check_file(publisher);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = (struct rlimit){.rlim_cur = 200, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	while ((taken[count] = dup(STDERR_FILENO)) >= 0)
+		count++;
+	assert_int_equal(errno, EMFILE);
+
+	for (unsigned n = 1; n <= 2; n++) { /* the reserve is there again afterwards */
+		take_list(n);
+		crow_publisher_flush(publisher);
+	}
+	assert_int_equal(dup(STDERR_FILENO), -1);
+	while (count > 0)
+		close(taken[--count]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(crow_copy_load(&copy, dir, NULL), CROW_ATTACH_OK);
+	assert_int_equal(crow_image_service(&copy.image, 0)->count, 2);
+	crow_copy_fini(&copy);
 }
 
 static void test_file_holds_the_image(void **state)
@@ -192,9 +224,12 @@ static void test_readers_see_whole_images(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_file_holds_the_image),     TEST(test_wiped_file_comes_back),
-		TEST(test_bursts_are_one_image),     TEST(test_second_lock_is_refused),
+		TEST(test_file_holds_the_image),
+		TEST(test_wiped_file_comes_back),
+		TEST(test_bursts_are_one_image),
+		TEST(test_second_lock_is_refused),
 		TEST(test_readers_see_whole_images),
+		TEST(test_the_file_is_written_without_a_free_descriptor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

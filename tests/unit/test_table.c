@@ -254,6 +254,55 @@ static void test_failing_is_said_once_and_so_is_recovery(void **state)
 	assert_string_equal(service()->detail, "");
 }
 
+/* Many news are cut short, but the log ends with what is. */
+static void test_a_service_that_never_rests_does_not_flood_the_log(void **state)
+{
+	int64_t s = 1000;
+
+	(void)state;
+	take("10.0.0.1:80=100", s);
+	capture();
+	for (int i = 0; i < 200; i++)
+		take(i % 2 ? "10.0.0.1:80=100" : "10.0.0.2:80=100", ++s);
+	release();
+	/* 20 at once and one for each of three minutes, each with how many were held back */
+	assert_in_range(log_lines(), 20, 26);
+	assert_logged("more changes until now were logged by -v alone");
+
+	capture();
+	take("10.0.0.3:80=100", ++s);
+	release();
+	assert_int_equal(log_lines(), 0);
+	capture();
+	for (int i = 0; i < 60; i++)
+		take("10.0.0.3:80=100", ++s);
+	release();
+	assert_int_equal(log_lines(), 2);
+	assert_logged("service mnist: 1 instance, 0 new, 0 gone\n");
+}
+
+static void test_discovery_that_fails_now_and_then_does_not_flood_the_log(void **state)
+{
+	int64_t s = 1000;
+
+	(void)state;
+	take("10.0.0.1:80=100", s);
+	capture();
+	for (int i = 0; i < 100; i++) {
+		fail_with(CROW_POLL_STATUS, ++s);
+		take("10.0.0.1:80=100", ++s);
+	}
+	fail_with(CROW_POLL_STATUS, ++s);
+	release();
+	assert_in_range(log_lines(), 20, 26);
+	capture();
+	for (int i = 0; i < 60; i++)
+		fail_with(CROW_POLL_STATUS, ++s);
+	release();
+	assert_int_equal(log_lines(), 2);
+	assert_logged("service mnist: discovery answered 500; serving the last good list");
+}
+
 static void test_another_outcome_is_said_again(void **state)
 {
 	(void)state;
@@ -637,6 +686,8 @@ int main(void)
 		TEST(a_weight_alone_is_a_change),
 		TEST(no_failure_touches_the_list),
 		TEST(failing_is_said_once_and_so_is_recovery),
+		TEST(a_service_that_never_rests_does_not_flood_the_log),
+		TEST(discovery_that_fails_now_and_then_does_not_flood_the_log),
 		TEST(another_outcome_is_said_again),
 		TEST(corrections_are_said_when_they_begin),
 		TEST(counters),
