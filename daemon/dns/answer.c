@@ -37,6 +37,13 @@ static void put_negative(struct answer *a)
 
 /* ---- addresses ---- */
 
+/* Not crow_addr_compare(): of equality alone the compiler makes two words, not a call, and an answer
+ * of 8 addresses asks 28 times. */
+static bool is_same(const struct crow_addr *a, const struct crow_addr *b)
+{
+	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
 /* RFC 2181 5: a set holds a record once. Instances on different ports may share an address. */
 static size_t keep_distinct(const struct crow_image *img, uint32_t *picks, size_t count)
 {
@@ -46,7 +53,7 @@ static size_t keep_distinct(const struct crow_image *img, uint32_t *picks, size_
 		const struct crow_addr *addr = &img->instances[picks[i]].addr;
 		size_t k = 0;
 
-		while (k < kept && crow_addr_compare(addr, &img->instances[picks[k]].addr) != 0)
+		while (k < kept && !is_same(addr, &img->instances[picks[k]].addr))
 			k++;
 		if (k == kept)
 			picks[kept++] = picks[i];

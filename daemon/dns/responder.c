@@ -104,7 +104,7 @@ static void settle_all(struct crow_responder *responder, int64_t now_ns)
 		if (responder->waits.items[i].used)
 			settle(responder, &responder->waits.items[i], now_ns);
 	crow_responder_end(responder);
-	crow_waits_arm(&responder->waits);
+	crow_waits_arm(&responder->waits, now_ns);
 }
 
 void crow_responder_retry(struct crow_responder *responder)

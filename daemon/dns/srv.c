@@ -99,7 +99,7 @@ static uint32_t put_records(struct crow_reply *reply, const struct ring *ring, u
 }
 
 /* Addresses of the targets just written, which begin at `at`. Instances are sorted by address, so
- * that those which share one are neighbours. */
+ * that those which share one are neighbours; the ring may begin among them, and then ends there. */
 static void put_additional(struct crow_reply *reply, const struct ring *ring, uint32_t written,
 			   size_t at, uint32_t ttl_s)
 {
@@ -114,7 +114,9 @@ static void put_additional(struct crow_reply *reply, const struct ring *ring, ui
 		const struct crow_snap_instance *instance = ring_at(ring, i);
 		size_t before = reply->out.at;
 
-		if (i > 0 && crow_addr_compare(&instance->addr, &ring_at(ring, i - 1)->addr) == 0)
+		if (i > 0 &&
+		    (crow_addr_compare(&instance->addr, &ring_at(ring, i - 1)->addr) == 0 ||
+		     crow_addr_compare(&instance->addr, &ring_at(ring, 0)->addr) == 0))
 			continue;
 		crow_reply_put_address(reply, targets[i], &instance->addr, ttl_s);
 		if (reply->out.failed) {

@@ -29,6 +29,7 @@ struct crow_asker {
 
 struct crow_wait {
 	bool used;
+	bool reported; /* the daemon has been told of the name */
 	int64_t deadline_ns;
 	struct crow_query query;
 	struct crow_wanted wanted;
@@ -39,16 +40,17 @@ struct crow_waits {
 	struct crow_wait *items; /* CROW_WAITS_MAX */
 	size_t count;            /* used ones */
 	struct crow_loop *loop;
-	struct crow_timer timer; /* of the earliest deadline; on_due is set by the owner */
+	struct crow_timer timer; /* of the earliest due; on_due is set by the owner */
 	const char *runtime_dir;
 };
 
-/* Keeps a query; the first that waits for a name also reports it to the daemon. False: full. */
+/* Keeps a query; the first that waits for a name also reports it to the daemon, at once or, where
+ * the daemon has too many reports to take in, a little later. False: full. */
 bool crow_waits_add(struct crow_waits *waits, const struct crow_query *query,
 		    const struct crow_wanted *wanted, const struct crow_asker *asker,
 		    int64_t now_ns);
 void crow_waits_remove(struct crow_waits *waits, struct crow_wait *wait);
-/* Sets the timer to the earliest deadline, or clears it. */
-void crow_waits_arm(struct crow_waits *waits);
+/* Reports what could not be reported yet, and sets the timer to what is due first, or clears it. */
+void crow_waits_arm(struct crow_waits *waits, int64_t now_ns);
 
 #endif

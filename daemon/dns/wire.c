@@ -110,8 +110,14 @@ void crow_wire_put_u16(struct crow_wire_writer *out, uint16_t value)
 
 void crow_wire_put_u32(struct crow_wire_writer *out, uint32_t value)
 {
-	crow_wire_put_u16(out, (uint16_t)(value >> 16));
-	crow_wire_put_u16(out, (uint16_t)value);
+	uint8_t *p = extend(out, 4);
+
+	if (p) {
+		p[0] = (uint8_t)(value >> 24);
+		p[1] = (uint8_t)(value >> 16);
+		p[2] = (uint8_t)(value >> 8);
+		p[3] = (uint8_t)value;
+	}
 }
 
 void crow_wire_put_bytes(struct crow_wire_writer *out, const void *bytes, size_t size)

@@ -146,10 +146,12 @@ static bool is_own_host(const char *authority)
 	bool bracketed = authority[0] == '[';
 	const char *start = authority + bracketed;
 	size_t length = strcspn(start, bracketed ? "]" : ":");
+	const char *rest = start + length + bracketed;
 	char host[INET6_ADDRSTRLEN];
 	struct in6_addr addr;
 
-	if (length >= sizeof(host) || (bracketed && start[length] != ']'))
+	if (length >= sizeof(host) || (bracketed && start[length] != ']') ||
+	    (*rest != '\0' && *rest != ':'))
 		return false;
 	memcpy(host, start, length);
 	host[length] = '\0';
@@ -202,13 +204,27 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
 /* ---- the loop ---- */
 
+/* At the limit the library takes the listener out of its descriptor, and puts it back at the start
+ * of a run alone. The run in which connections end is too early for that, and nothing would wake
+ * the next. */
+static bool is_full(const struct server *server)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+	return info && info->num_connections >= CONNECTIONS_MAX;
+}
+
 /* The library's descriptor is edge-triggered inside: bytes that it left unread do not wake it
  * again. Only MHD_get_timeout() tells of them, so it is asked after every run. */
 static void run(struct server *server)
 {
 	MHD_UNSIGNED_LONG_LONG wait_ms;
+	bool was_full = is_full(server);
 
 	MHD_run(server->daemon);
+	if (was_full && !is_full(server))
+		MHD_run(server->daemon);
 	if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
 		crow_timer_set(server->http->loop, &server->timer,
 			       crow_now_ns() + (int64_t)wait_ms * 1000000);

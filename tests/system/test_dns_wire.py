@@ -3,6 +3,7 @@ connections live and die, queries that wait. "No reply" is seen by a good query 
 its reply comes first."""
 
 import contextlib
+import json
 import os
 import socket
 import struct
@@ -348,8 +349,24 @@ def test_equal_questions_are_asked_of_discovery_once(waiting):
     assert {rcode(reply) for reply in found} == {"SERVFAIL"}
 
 
+def test_a_burst_of_names_is_asked_of_discovery_whole(daemon, easim):
+    """The kernel queues ten reports for the daemon; those that find the queue full are not lost."""
+    daemon.source(endpoint=easim.endpoint, services="*", timeout="10s")
+    daemon.start()
+    item = {"app": "x", "ip": "127.0.0.9", "port": 80, "weight": 1}
+    easim.fault("raw", body=json.dumps({"endpoints": {"items": [item]}}))
+    names = [f"s{identity}.eas.internal" for identity in range(50)]
+    with tcp(daemon) as client:
+        client.sendall(b"".join(frame(query(name)) for name in names))
+        found = [receive_frame(client) for _ in names]
+    assert {rcode(reply) for reply in found} == {"NOERROR"}
+    assert daemon.counter("reports_wanted") == len(names)
+
+
 def test_too_many_that_wait_are_servfail_at_once(waiting):
-    queries = [query(f"s{identity}.eas.internal", identity=identity) for identity in range(300)]
+    # Few names, so that discovery is asked for all of them and each query has something to wait for.
+    names = [f"s{identity % 50}.eas.internal" for identity in range(300)]
+    queries = [query(name, identity=identity) for identity, name in enumerate(names)]
     with tcp(waiting) as client:
         client.sendall(b"".join(map(frame, queries)))
         refused = [receive_frame(client) for _ in range(300 - 256)]

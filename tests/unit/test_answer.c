@@ -16,7 +16,8 @@
 
 /* ---- allocations are counted; a sanitizer has an allocator of its own ---- */
 
-static unsigned long allocations;
+/* volatile: to the compiler, malloc() is known to change no variable of ours. */
+static volatile unsigned long allocations;
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define COUNTS_ALLOCATIONS 1
@@ -657,9 +658,11 @@ static void test_srv_weights_keep_their_ratio(void **state)
 static void test_srv_addresses_where_they_fit(void **state)
 {
 	(void)state;
-	ask("shared.eas.internal", SRV);
-	assert_int_equal(reply.an, 4);
-	assert_in_range(reply.ar, 2, 3); /* once for neighbours that share it */
+	for (int i = 0; i < 20; i++) { /* each ask is the next pick */
+		ask("shared.eas.internal", SRV);
+		assert_int_equal(reply.an, 4);
+		assert_int_equal(reply.ar, 2); /* once each, wherever it begins */
+	}
 }
 
 static void test_srv_targets_resolve(void **state)
@@ -1039,8 +1042,10 @@ static void test_nothing_is_allocated(void **state)
 	unsigned long before = allocations;
 
 	(void)state;
-	if (!COUNTS_ALLOCATIONS)
+	if (!COUNTS_ALLOCATIONS) {
+		print_message("skipped: the sanitizer has a malloc() of its own\n");
 		skip();
+	}
 	void *volatile seen = malloc(1); /* volatile: or the compiler leaves both calls out */
 
 	free(seen);

@@ -271,6 +271,7 @@ static void test_host(void **state)
 		{"127.0.0.1.evil", "421"},
 		{"[::1.evil]", "421"},
 		{"[::1", "421"},
+		{"[::1]evil.example", "421"},
 		{"[]", "421"},
 		{"[", "421"},
 		{"::1", "421"},
@@ -318,9 +319,12 @@ static void test_more_connections_than_are_served(void **state)
 {
 	char reply[REPLY_MAX];
 
-	exchange_with_idle(*state, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n" CLOSE, IDLE_MAX,
-			   reply);
-	assert_status(reply, "200");
+	/* Several times: whether the last of them end in one run is a matter of luck. */
+	for (int i = 0; i < 10; i++) {
+		exchange_with_idle(*state, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n" CLOSE,
+				   IDLE_MAX, reply);
+		assert_status(reply, "200");
+	}
 }
 
 /* ---- binding ---- */
