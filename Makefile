@@ -4,7 +4,9 @@ BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
 VERSION := 0.1.0
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 PYTHON  ?= /usr/bin/python3
 V       ?= 0
 Q       := $(if $(filter 1,$(V)),,@)
@@ -17,7 +19,7 @@ SANFLAGS    := $(SAN_$(SAN)) $(if $(FUZZER),-fsanitize=fuzzer-no-link)
 OPT      ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
             -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror=implicit-function-declaration
-CPPFLAGS += -I. -D_GNU_SOURCE -DCROW_VERSION='"$(VERSION)"' -DCROW_LIBDIR='"$(PREFIX)/lib/crowfly"'
+CPPFLAGS += -I. -D_GNU_SOURCE -DCROW_VERSION='"$(VERSION)"'
 CFLAGS   += -std=gnu11 $(OPT) $(WARN) -fPIC -pthread $(SANFLAGS)
 LDFLAGS  += -pthread $(SANFLAGS)
 LIBS_daemon := -lcurl -ljson-c -lmicrohttpd -linih
@@ -35,15 +37,23 @@ PROGRAMS := $(BUILD)/crowflyd $(BUILD)/crowfly $(BUILD)/libcrowfly.so
 
 all: $(PROGRAMS) ## build crowflyd, crowfly and libcrowfly.so (default)
 
-$(BUILD)/%.o: %.c Makefile
+# Touched when a flag is another than last time: then all is built anew.
+FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+$(BUILD)/flags: always
+	+@mkdir -p $(@D)
+	+@flags="$(subst ",\",$(FLAGS))"; echo "$$flags" | cmp -s - $@ || echo "$$flags" > $@
+
+$(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  CC    $<")
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(CFLAGS_$(firstword $(subst /, ,$<))) -MD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(CFLAGS_$(firstword $(subst /, ,$<))) -MD -MP -c -o $@ $< || \
+		{ tests/deps.sh -n build $(if $(filter tests/%,$<),test); exit 1; }
 
 # The preload library shows exactly what exports.map names, and binds all of it at load time: a
 # lazy binding in a signal handler or a vfork child would run the dynamic linker there.
 CFLAGS_preload  := -fvisibility=hidden -fno-plt -ftls-model=initial-exec
 CFLAGS_resolver := -fvisibility=hidden
+CFLAGS_cli      := -DCROW_LIBDIR='"$(PREFIX)/lib/crowfly"'
 
 $(BUILD)/libcrowfly-resolver.a: $(RESOLVER)
 $(BUILD)/libcrowfly-daemon.a: $(filter-out $(BUILD)/daemon/main.o,$(DAEMON))
@@ -84,6 +94,6 @@ help: ## this list
 clean: ## remove what was built
 	rm -rf $(BUILD) build-*
 
-.PHONY: all help clean
+.PHONY: all help clean always
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -2,9 +2,9 @@
  * What a reader pays when the snapshot has changed: open, fstat, read, check, close. "again" is
  * the usual case, a copy whose memory is there already; "first" is a process that starts.
  */
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/measure.h"
 #include "daemon/runtime.h"
 #include "resolver/attach.h"
 #include "tests/unit/fixture.h"
@@ -13,21 +13,6 @@ static double hundred(unsigned i)
 {
 	(void)i;
 	return 100;
-}
-
-static double seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
 }
 
 /* The median of several loads, in microseconds. */
@@ -41,14 +26,13 @@ static double cost_us(const char *dir, bool anew)
 	for (int i = 0; i < ROUNDS; i++) {
 		if (anew)
 			crow_copy_fini(&copy);
-		double start = seconds();
+		double start = seconds(CLOCK_MONOTONIC);
 
 		FIXTURE_MUST(crow_copy_load(&copy, dir, NULL) == CROW_ATTACH_OK);
-		took[i] = (seconds() - start) * 1e6;
+		took[i] = (seconds(CLOCK_MONOTONIC) - start) * 1e6;
 	}
 	crow_copy_fini(&copy);
-	qsort(took, ROUNDS, sizeof(took[0]), compare);
-	return took[ROUNDS / 2];
+	return median(took, ROUNDS);
 }
 
 static void measure(const char *dir, unsigned n)

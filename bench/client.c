@@ -2,8 +2,9 @@
  * What an unmodified program pays; bench/run.py runs it with and without the library. libc alone.
  *
  *   client resolve NAME COUNT    ns of one getaddrinfo() + freeaddrinfo()
- *   client notours COUNT         ns of one connect() to an address that is nobody's, on a bad fd:
- *                                the cheapest connect() there is, so that an addition shows
+ *   client notours COUNT         ns of one connect() to an address that is nobody's, the median of
+ *                                slices. On a bad fd: the cheapest connect() there is, so that an
+ *                                addition shows
  *   client first NAME            the first address of NAME, for first picks of fresh processes
  */
 #include <arpa/inet.h>
@@ -13,15 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
-static double seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
+#include "bench/measure.h"
 
 static struct addrinfo *resolve(const char *name)
 {
@@ -36,32 +30,30 @@ static struct addrinfo *resolve(const char *name)
 
 static int time_resolve(const char *name, long count)
 {
-	double start = seconds();
+	double start = seconds(CLOCK_MONOTONIC);
 
 	for (long i = 0; i < count; i++)
 		freeaddrinfo(resolve(name));
-	printf("%.1f\n", (seconds() - start) / (double)count * 1e9);
+	printf("%.1f\n", (seconds(CLOCK_MONOTONIC) - start) / (double)count * 1e9);
 	return 0;
 }
 
 static int time_notours(long count)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(1)};
-	double best = 1e12;
+	enum { SLICES = 21 };
+	double took[SLICES];
 
-	/* The best of ten slices: what it costs without what the machine did meanwhile. */
-	for (int slice = 0; slice < 10; slice++) {
-		double start = seconds();
+	for (int slice = 0; slice < SLICES; slice++) {
+		double start = seconds(CLOCK_MONOTONIC);
 
-		for (long i = 0; i < count / 10; i++) {
+		for (long i = 0; i < count / SLICES; i++) {
 			to.sin_addr.s_addr = htonl(0xc6336400u + (unsigned)(i & 255));
 			connect(-1, (struct sockaddr *)&to, sizeof(to));
 		}
-		double took = (seconds() - start) / (double)(count / 10) * 1e9;
-
-		best = took < best ? took : best;
+		took[slice] = (seconds(CLOCK_MONOTONIC) - start) / (double)(count / SLICES) * 1e9;
 	}
-	printf("%.2f\n", best);
+	printf("%.2f\n", median(took, SLICES));
 	return 0;
 }
 

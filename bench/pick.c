@@ -3,8 +3,8 @@
  * Prints lines "<name> <value> <unit>" for bench/run.py.
  */
 #include <math.h>
-#include <time.h>
 
+#include "bench/measure.h"
 #include "resolver/pick.h"
 #include "tests/unit/fixture.h"
 
@@ -13,33 +13,23 @@ static double mixed(unsigned i)
 	return 1 + i * 2654435761u % 1000;
 }
 
-static double seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static volatile uint32_t sink;
 
-/* The best of several rounds: what the code costs, without what the machine did meanwhile. */
+/* The median of several rounds. */
 static double cost_ns(const struct crow_image *img)
 {
-	enum { PICKS = 1000000, ROUNDS = 7 };
-	double best = 1e9;
+	enum { PICKS = 1000000, ROUNDS = 9 };
+	double took[ROUNDS];
 	uint64_t seq = 12345;
 
 	for (int round = 0; round < ROUNDS; round++) {
-		double start = seconds();
+		double start = seconds(CLOCK_MONOTONIC);
 
 		for (int i = 0; i < PICKS; i++)
 			sink = crow_pick_at(img, 0, CROW_V4, crow_pick_point(seq++));
-		double took = (seconds() - start) / PICKS * 1e9;
-
-		best = took < best ? took : best;
+		took[round] = (seconds(CLOCK_MONOTONIC) - start) / PICKS * 1e9;
 	}
-	return best;
+	return median(took, ROUNDS);
 }
 
 static double deviation(const struct crow_image *img)

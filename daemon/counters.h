@@ -18,7 +18,7 @@ struct crow_counters {
 
 extern struct crow_counters crow_counters;
 
-#define crow_count(name)	     crow_count_by(name, 1)
+#define crow_count(name) crow_count_by(name, 1)
 #define crow_count_by(name, how_many)                                                              \
 	atomic_fetch_add_explicit(&crow_counters.name, (how_many), memory_order_relaxed)
 

@@ -10,7 +10,12 @@
 #include <stdint.h>
 
 /* The numbers of syslog(3), which journald takes. */
-enum crow_log_level { CROW_LOG_ERROR = 3, CROW_LOG_WARNING = 4, CROW_LOG_INFO = 6, CROW_LOG_DEBUG = 7 };
+enum crow_log_level {
+	CROW_LOG_ERROR = 3,
+	CROW_LOG_WARNING = 4,
+	CROW_LOG_INFO = 6,
+	CROW_LOG_DEBUG = 7
+};
 
 /* Before any other thread runs. Lines above `most` are dropped; CROW_LOG_INFO until called. */
 void crow_log_init(enum crow_log_level most);

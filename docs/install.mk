@@ -19,12 +19,14 @@ $(BUILD)/docs/crowfly.conf.5: docs/man/crowfly.conf.5.in $(BUILD)/docs/manual
 	$(Q)sed -e '/^@OPTIONS@$$/{' -e 'r $@.options' -e 'd' -e '}' $< > $@
 $(BUILD)/docs/crowfly.conf: $(BUILD)/docs/manual
 	$(Q)$< sample > $@
-# Paths may change from one `make install` to the next, hence always.
+# Paths may change from one `make install` to the next, hence always. Written only if another: what
+# `sudo make install` wrote is not the user's to write again.
+UNIT_HERE = sed 's|@SBINDIR@|$(SBINDIR)|' $<
 $(BUILD)/docs/crowfly.service: docs/examples/crowfly.service always
 	@mkdir -p $(@D)
-	$(Q)sed 's|@SBINDIR@|$(SBINDIR)|' $< > $@
+	$(Q)$(UNIT_HERE) | cmp -s - $@ || $(UNIT_HERE) > $@
 
-.PHONY: docs install uninstall deb always
+.PHONY: docs install uninstall deb
 docs: $(MADE) ## the generated manual page, sample configuration and systemd unit, in build/docs
 
 PUT = $(Q)install -D -m
@@ -39,7 +41,8 @@ install: $(PROGRAMS) $(MADE) ## programs, manual pages, systemd unit: PREFIX=/us
 	$(Q)install -d $(DESTDIR)$(DOCDIR)/examples
 	$(Q)install -m 644 $(EXAMPLES) $(DESTDIR)$(DOCDIR)/examples
 	$(Q)install -m 644 docs/api.md $(DESTDIR)$(DOCDIR)
-	@echo "installed below $(DESTDIR)$(PREFIX); next: $(DOCDIR)/examples/crowfly.conf to /etc/crowfly.conf"
+	@echo "installed below $(DESTDIR)$(PREFIX); next, for a service: adduser --system --group crowfly,"
+	@echo "$(DOCDIR)/examples/crowfly.conf to /etc/crowfly.conf, systemctl enable --now crowfly"
 
 uninstall: ## remove what install put there, with the same PREFIX= and DESTDIR=
 	$(Q)rm -f $(DESTDIR)$(BINDIR)/crowfly $(DESTDIR)$(SBINDIR)/crowflyd \

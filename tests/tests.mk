@@ -1,9 +1,10 @@
 # Targets that prove things. Included by the top Makefile.
 
-.PHONY: deps-% demo test test-unit test-system test-fuzz check-arch fuzz bench format check-format
+.PHONY: deps-% demo test test-unit test-system test-fuzz test-chaos test-transparency check-arch \
+	fuzz bench format check-format
 
 deps-%:
-	$(Q)tests/deps.sh build $*
+	$(Q)tests/deps.sh $(sort build $*)
 
 demo: deps-demo ## see it work: installs what is missing, builds, shows failures that nobody notices
 	$(Q)$(MAKE) --no-print-directory all
@@ -18,10 +19,24 @@ test-unit: $(UNIT) ## the cmocka units of this build
 test-fuzz: $(FUZZ) ## the fuzz targets over their corpora, without a fuzzer
 	$(Q)$(PYTHON) tests/run.py --only fuzz --build $(BUILD)
 
-test-system: $(PROGRAMS) $(SNIPPETS) ## pytest against real processes of this build
+CHAOS := $(patsubst tests/chaos/%.c,$(BUILD)/tests/chaos/%,$(wildcard tests/chaos/*.c))
+$(BUILD)/tests/chaos/%: $(BUILD)/tests/chaos/%.o
+	$(LINK)
+
+test-system: $(PROGRAMS) $(SNIPPETS) $(CHAOS) ## pytest against real processes of this build
 	$(Q)$(PYTHON) tests/run.py --only system --build $(BUILD)
 
-tests-built: $(PROGRAMS) $(UNIT) $(SNIPPETS) $(FUZZ)
+# CONNECTS and the SEED of an earlier run may be given.
+CONNECTS ?= 100000
+test-chaos: $(PROGRAMS) $(CHAOS) ## 64 programs connect 100,000 times while instances come and go
+	$(Q)CROWFLY_BUILD=$(BUILD) $(PYTHON) -m tests.chaos --connects $(CONNECTS) \
+		$(if $(SEED),--seed $(SEED))
+
+# About ten minutes. SUITES="test_socket test_ssl" runs those alone.
+test-transparency: deps-transparency $(PROGRAMS) ## CPython's own suites, with the library and without
+	$(Q)CROWFLY_BUILD=$(BUILD) $(PYTHON) tests/transparency.py $(SUITES)
+
+tests-built: $(PROGRAMS) $(UNIT) $(SNIPPETS) $(FUZZ) $(CHAOS)
 bench-built: $(PROGRAMS) $(BENCH)
 
 check-arch: $(PROGRAMS) ## the invariants of docs/architecture.md that a build can see
@@ -39,10 +54,10 @@ fuzz-run: $(FUZZ)
 
 bench: deps-bench ## every figure of the README, as a ratio or against a limit of the same run
 	$(Q)$(MAKE) --no-print-directory bench-built
-	$(Q)$(PYTHON) bench/run.py --build $(BUILD)
+	$(Q)CROWFLY_BUILD=$(BUILD) $(PYTHON) -m bench.run
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 format: ## clang-format over everything
 	$(Q)clang-format -i $(SOURCES)
-check-format:
+check-format: ## says what clang-format would change
 	$(Q)clang-format --dry-run -Werror $(SOURCES)

@@ -59,6 +59,7 @@ def copy_tree(target):
         if (TOP / BUILD / folder).exists():
             shutil.copytree(TOP / BUILD / folder, target / "build" / folder,
                             copy_function=shutil.copy2)
+    shutil.copy2(TOP / BUILD / "flags", target / "build")  # or all is built anew
 
 
 def check(tree):

@@ -7,6 +7,7 @@ only if all of it held.
 
 import collections
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -196,7 +197,8 @@ def curls_by_resolv_conf(stage, port):
         'times=$3; shift 3; while [ $times -gt 0 ]; do "$@" || echo; times=$((times - 1)); done'
     )
     command = curl(url(MAIN, port))
-    done = run("unshare", "-rm", "sh", "-c", script, "sh", resolv, nsswitch, CURLS, *command)
+    how = "-m" if os.geteuid() == 0 else "-rm"  # others need a user namespace, too
+    done = run("unshare", how, "sh", "-c", script, "sh", resolv, nsswitch, CURLS, *command)
     if done.returncode != 0:
         return None
     teller.say(f"In a mount namespace whose resolv.conf names crowflyd ({stage.daemon.dns[0]}):")

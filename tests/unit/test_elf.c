@@ -386,8 +386,10 @@ static void test_setuid(void **state)
 	chmod(path, 04755);
 	assert_true(crow_program_examine(path, &program));
 	assert_int_equal(program.reach, CROW_REACH_PRELOAD);
-	if (geteuid() != 0)
-		skip(); /* cannot make a file somebody else's */
+	if (geteuid() != 0) {
+		print_message("skipped: only root can make a file somebody else's\n");
+		skip();
+	}
 	assert_int_equal(chown(path, 65534, 0), 0);
 	chmod(path, 04755);
 	assert_true(crow_program_examine(path, &program));
