@@ -122,18 +122,27 @@ static void on_report(void *context, const struct crow_report *report)
 		 strerror((int)report->error));
 }
 
-static void on_restore(void *context, const char *name, struct crow_list *list,
-		       int64_t taken_wall_s)
+static const struct crow_source_config *find_on_demand(const struct crow_config *config,
+						       const char *name)
+{
+	for (size_t i = 0; i < config->source_count; i++)
+		if (config->sources[i].on_demand && strcmp(config->sources[i].name, name) == 0)
+			return &config->sources[i];
+	return NULL;
+}
+
+static void on_restore(void *context, struct crow_state *state)
 {
 	struct daemon *d = context;
-	struct crow_service *service = crow_table_find(&d->table, name);
+	struct crow_service *service = crow_table_find(&d->table, state->service);
+	const struct crow_source_config *source = find_on_demand(d->config, state->source);
 
 	/* Found on demand in an earlier life: a start without discovery must serve it, too. */
-	for (size_t i = 0; service == NULL && i < d->config->source_count; i++)
-		if (d->config->sources[i].on_demand)
-			service = crow_table_add(&d->table, name, &d->config->sources[i]);
+	if (service == NULL && source != NULL)
+		service = crow_table_add(&d->table, state->service, source);
 	if (service != NULL)
-		crow_table_restore(&d->table, service, list, taken_wall_s, crow_now_ns());
+		crow_table_restore(&d->table, service, &state->list, state->taken_wall_s,
+				   crow_now_ns());
 }
 
 /* ---- signals ---- */

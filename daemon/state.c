@@ -144,6 +144,7 @@ static bool write_list(int fd, const struct crow_service *service)
 
 	put(&writer, "crowfly-list %d\n", VERSION);
 	put(&writer, "service %s\n", service->name);
+	put(&writer, "source %s\n", service->source->name);
 	put(&writer, "taken %" PRId64 "\n", taken_s);
 	for (size_t i = 0; i < list->count; i++)
 		put_item(&writer, list, &list->items[i]);
@@ -319,17 +320,17 @@ static const char *check_version(struct cursor *cursor)
 	return NULL;
 }
 
-static bool take_service(struct cursor *cursor, char service[256])
+static bool take_name(struct cursor *cursor, const char *what, char out[CROW_NAME_MAX + 1])
 {
 	const char *name;
 	size_t size;
 
-	if (!skip(cursor, "service ") || !take_until(cursor, '\n', &name, &size))
+	if (!skip(cursor, what) || !take_until(cursor, '\n', &name, &size))
 		return false;
 	if (size == 0 || size > CROW_NAME_MAX || !is_printable(name, size))
 		return false;
-	memcpy(service, name, size);
-	service[size] = '\0';
+	memcpy(out, name, size);
+	out[size] = '\0';
 	return true;
 }
 
@@ -381,8 +382,7 @@ static const char *take_lines(struct cursor *cursor, uint64_t count, struct crow
 	return verdict == CROW_LIST_OK ? NULL : "it holds no instance with a weight";
 }
 
-static const char *parse(struct cursor *cursor, char service[256], struct crow_list *list,
-			 int64_t *taken_wall_s)
+static const char *parse(struct cursor *cursor, struct crow_state *out)
 {
 	struct cursor body = *cursor;
 	uint64_t taken_s, count;
@@ -393,22 +393,24 @@ static const char *parse(struct cursor *cursor, char service[256], struct crow_l
 	if (why)
 		return why;
 	cursor->end = body.end;
-	if (!take_service(cursor, service))
+	if (!take_name(cursor, "service ", out->service))
 		return "its line `service` is wrong";
+	if (!take_name(cursor, "source ", out->source))
+		return "its line `source` is wrong";
 	if (!skip(cursor, "taken ") || !take_number(cursor, '\n', TAKEN_MAX_S, &taken_s))
 		return "its line `taken` is wrong";
-	*taken_wall_s = (int64_t)taken_s;
-	return take_lines(cursor, count, list);
+	out->taken_wall_s = (int64_t)taken_s;
+	return take_lines(cursor, count, &out->list);
 }
 
-bool crow_state_parse(const char *bytes, size_t size, char service[256], struct crow_list *list,
-		      int64_t *taken_wall_s, const char **why)
+bool crow_state_parse(const char *bytes, size_t size, struct crow_state *out, const char **why)
 {
 	struct cursor cursor = {bytes, bytes + size};
 
-	*why = parse(&cursor, service, list, taken_wall_s);
+	crow_list_init(&out->list);
+	*why = parse(&cursor, out);
 	if (*why)
-		crow_list_fini(list);
+		crow_list_fini(&out->list);
 	return *why == NULL;
 }
 
@@ -493,24 +495,21 @@ static bool is_file_of(const struct entry *entry, const char *service)
 static void take_bytes(const struct entry *entry, const char *bytes, size_t size,
 		       crow_state_hook *take, void *context)
 {
-	struct crow_list list;
-	char service[256];
-	int64_t taken_wall_s;
+	struct crow_state state;
 	const char *why;
 
-	crow_list_init(&list);
-	if (!crow_state_parse(bytes, size, service, &list, &taken_wall_s, &why)) {
+	if (!crow_state_parse(bytes, size, &state, &why)) {
 		if (why == no_memory)
 			leave(entry, why);
 		else
 			set_aside(entry, why);
 		return;
 	}
-	if (is_file_of(entry, service))
-		take(context, service, &list, taken_wall_s);
+	if (is_file_of(entry, state.service))
+		take(context, &state);
 	else
 		set_aside(entry, "it is the file of another service");
-	crow_list_fini(&list);
+	crow_list_fini(&state.list);
 }
 
 static void load_open(const struct entry *entry, int fd, crow_state_hook *take, void *context)

@@ -214,3 +214,16 @@ def test_names_on_demand_survive_a_restart_without_discovery(demanding, easim):
     easim.fault("refuse")
     demanding.start()
     assert addresses(ask(demanding, "svc_b.eas.internal"))
+
+
+def test_names_on_demand_come_back_to_the_source_that_knew_them(demanding, easim):
+    demanding.source("other", endpoint=easim.endpoint, services="*", zone="other.internal")
+    demanding.stop()
+    demanding.start()
+    assert addresses(ask(demanding, "svc_b.other.internal"))
+    eventually(lambda: list(demanding.state_dir.glob("svc_b.list")), what="the state file")
+    demanding.kill()
+    easim.fault("refuse")
+    demanding.start()
+    assert addresses(ask(demanding, "svc_b.other.internal"))
+    assert not addresses(ask(demanding, "svc_b.eas.internal"))

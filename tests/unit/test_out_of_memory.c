@@ -337,13 +337,12 @@ static void test_building_an_image(void **state)
 
 static int loaded;
 
-static void on_load(void *context, const char *service, struct crow_list *list,
-		    int64_t taken_wall_s)
+static void on_load(void *context, struct crow_state *found)
 {
 	(void)context;
-	assert_string_equal(service, "a");
-	assert_int_equal(list->count, 10);
-	assert_int_equal(taken_wall_s, 7);
+	assert_string_equal(found->service, "a");
+	assert_int_equal(found->list.count, 10);
+	assert_int_equal(found->taken_wall_s, 7);
 	loaded++;
 }
 
@@ -351,7 +350,7 @@ static void on_load(void *context, const char *service, struct crow_list *list,
 static void test_loading_state(void **state)
 {
 	char dir[] = "/tmp/crowfly-memory-XXXXXX", path[64];
-	struct crow_service service = {.name = names[0], .taken_wall_s = 7};
+	struct crow_service service = {.name = names[0], .source = &sources[0], .taken_wall_s = 7};
 	struct crow_list_tally tally;
 	bool failed = true;
 

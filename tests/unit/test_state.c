@@ -25,7 +25,8 @@ static struct crow_service service;
 static int setup(void **state)
 {
 	static const char *const ips[] = {"10.0.0.1", "10.0.0.2", "2001:db8::1"};
-	static char name[] = "mnist_v1.beta";
+	static char name[] = "mnist_v1.beta", source_name[] = "eas";
+	static const struct crow_source_config source = {.name = source_name};
 	struct crow_list_tally tally = {0};
 
 	(void)state;
@@ -34,6 +35,7 @@ static int setup(void **state)
 		return -1;
 	memset(&service, 0, sizeof(service));
 	service.name = name;
+	service.source = &source;
 	service.taken_wall_s = 1700000000;
 	for (size_t i = 0; i < 3; i++)
 		crow_list_add(&service.list, NULL, ips[i], 80, (double)i * 50, i ? "a label" : "",
@@ -93,15 +95,16 @@ static char loaded_name[256];
 static int64_t loaded_wall_s;
 static struct crow_list loaded_list;
 
-static void on_load(void *context, const char *name, struct crow_list *list, int64_t taken_wall_s)
+static void on_load(void *context, struct crow_state *found)
 {
 	assert_ptr_equal(context, &service);
+	assert_string_equal(found->source, "eas");
 	loaded++;
-	strcpy(loaded_name, name);
-	loaded_wall_s = taken_wall_s;
+	strcpy(loaded_name, found->service);
+	loaded_wall_s = found->taken_wall_s;
 	crow_list_fini(&loaded_list);
-	loaded_list = *list;
-	crow_list_init(list);
+	loaded_list = found->list;
+	crow_list_init(&found->list);
 }
 
 static int load(void)
@@ -139,11 +142,12 @@ static void test_the_text(void **state)
 	/* The checksum was computed by another program. */
 	assert_string_equal(text, "crowfly-list 1\n"
 				  "service mnist_v1.beta\n"
+				  "source eas\n"
 				  "taken 1700000000\n"
 				  "10.0.0.1 80 0 \n"
 				  "10.0.0.2 80 50 a label\n"
 				  "2001:db8::1 80 100 a label\n"
-				  "end 3 3a429f811ef1feb3\n");
+				  "end 3 4efd4a99c580e535\n");
 	assert_int_equal(stat(path_of("mnist_v1.beta.list"), &st), 0);
 	assert_int_equal(st.st_mode & 022, 0);
 }
@@ -268,36 +272,34 @@ static void test_a_leftover_is_removed(void **state)
 /* No damage of one byte and no cut goes unnoticed. */
 static void test_any_damage_is_noticed(void **state)
 {
-	char text[1024], name[256];
-	struct crow_list list;
+	struct crow_state found;
+	char text[1024];
 	const char *why;
-	int64_t taken;
 	size_t size;
 
 	(void)state;
 	assert_true(crow_state_save(dir, &service));
 	size = read_file("mnist_v1.beta.list", text, sizeof(text));
-	crow_list_init(&list);
 	for (size_t i = 0; i < size; i++) {
 		char *cut = malloc(i + 1);
 
 		assert_non_null(cut);
 		memcpy(cut, text, i);
-		assert_false(crow_state_parse(cut, i, name, &list, &taken, &why));
+		assert_false(crow_state_parse(cut, i, &found, &why));
 		assert_non_null(why);
-		assert_null(list.items);
+		assert_null(found.list.items);
 		free(cut);
 		for (int bit = 0; bit < 8; bit++) {
 			text[i] ^= (char)(1 << bit);
-			assert_false(crow_state_parse(text, size, name, &list, &taken, &why));
-			assert_null(list.items);
+			assert_false(crow_state_parse(text, size, &found, &why));
+			assert_null(found.list.items);
 			text[i] ^= (char)(1 << bit);
 		}
 	}
-	assert_false(crow_state_parse(text, size + 1, name, &list, &taken, &why));
-	assert_true(crow_state_parse(text, size, name, &list, &taken, &why));
+	assert_false(crow_state_parse(text, size + 1, &found, &why));
+	assert_true(crow_state_parse(text, size, &found, &why));
 	assert_null(why);
-	crow_list_fini(&list);
+	crow_list_fini(&found.list);
 }
 
 static uint64_t fnv1a(const char *bytes, size_t size)
@@ -312,20 +314,18 @@ static uint64_t fnv1a(const char *bytes, size_t size)
 /* Whether a text parses that carries the right checksum, whatever it says. */
 static bool parses(const char *text, const char *end, const char **why)
 {
-	char whole[1024], name[256];
-	struct crow_list list;
-	int64_t taken;
+	struct crow_state found;
+	char whole[1024];
 	bool good;
 	int size = snprintf(whole, sizeof(whole), "%send %s %016" PRIx64 "\n", text, end,
 			    fnv1a(text, strlen(text)));
 
-	crow_list_init(&list);
-	good = crow_state_parse(whole, (size_t)size, name, &list, &taken, why);
-	crow_list_fini(&list);
+	good = crow_state_parse(whole, (size_t)size, &found, why);
+	crow_list_fini(&found.list);
 	return good;
 }
 
-#define HEAD "crowfly-list 1\nservice s\ntaken 1\n"
+#define HEAD "crowfly-list 1\nservice s\nsource e\ntaken 1\n"
 
 static void test_whole_but_wrong(void **state)
 {
