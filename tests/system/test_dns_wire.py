@@ -14,6 +14,7 @@ import dns.message
 import dns.query
 import pytest
 
+from tests.easim.address import free_port
 from tests.system.daemon import BOUND_S, eventually
 from tests.system.lookup import addresses, ask, rcode
 
@@ -170,10 +171,10 @@ def test_srv_targets_are_not_compressed(running):
 
 @pytest.mark.parametrize("listen", ["0.0.0.0", "::"])
 def test_a_wildcard_socket_replies_from_the_address_that_was_asked(daemon, listen):
-    host, port = daemon.dns
-    family = socket.AF_INET
+    host, family = daemon.dns[0], socket.AF_INET
     if listen == "::":
         listen, host, family = "[::]", "::1", socket.AF_INET6
+    port = free_port("0.0.0.0")  # not only on the address of this test
     daemon.set("dns", listen=f"{listen}:{port}")
     daemon.start()
     with socket.socket(family, socket.SOCK_DGRAM) as client:
@@ -197,11 +198,13 @@ def spoof(source, target, payload):
 @pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need root")
 @pytest.mark.parametrize("wildcard", [False, True])
 def test_sources_that_cannot_be_answered(daemon, wildcard):
+    target = daemon.dns
     if wildcard:
-        daemon.set("dns", listen=f"0.0.0.0:{daemon.dns[1]}")
+        target = (daemon.dns[0], free_port("0.0.0.0"))
+        daemon.set("dns", listen=f"0.0.0.0:{target[1]}")
     daemon.start()
-    for source in ((daemon.dns[0], 0), daemon.dns):
-        spoof(source, daemon.dns, query())
+    for source in ((target[0], 0), target):
+        spoof(source, target, query())
     eventually(lambda: daemon.counter("dns_dropped") == 2)
     assert daemon.counter("dns_queries_udp") == 2, "and nothing came back to ourselves"
 
