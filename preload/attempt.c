@@ -28,6 +28,11 @@ static struct crow_action finish(struct crow_attempt *attempt, int error, int bl
 	return (struct crow_action){.kind = CROW_DO_RETURN, .error = error, .blame = blame};
 }
 
+static bool is_last(const struct crow_attempt *attempt)
+{
+	return attempt->index + 1 == attempt->count;
+}
+
 /* The nearer of our limit and the application's own; SO_SNDTIMEO of 0 would mean none. */
 static int64_t limit_left(const struct crow_attempt *attempt, int64_t now_ns)
 {
@@ -41,11 +46,9 @@ static int64_t limit_left(const struct crow_attempt *attempt, int64_t now_ns)
 static struct crow_action try_instance(struct crow_attempt *attempt, enum crow_action_kind kind,
 				       int blame, int64_t now_ns)
 {
-	bool is_last = attempt->index + 1 == attempt->count;
-
 	attempt->started_ns = now_ns;
 	attempt->limit_at = 0;
-	if (!is_last && attempt->each_ns > 0 && !attempt->nonblocking)
+	if (!is_last(attempt) && attempt->each_ns > 0)
 		attempt->limit_at = now_ns + attempt->each_ns;
 	/* The application's own time-out ends the whole, not a single attempt of it. */
 	if (attempt->own_at != 0 && attempt->limit_at >= attempt->own_at)
@@ -54,12 +57,24 @@ static struct crow_action try_instance(struct crow_attempt *attempt, enum crow_a
 		.kind = kind, .limit_ns = limit_left(attempt, now_ns), .blame = blame};
 }
 
-static struct crow_action next_instance(struct crow_attempt *attempt, int error, int64_t now_ns)
+/* No instance is left, or none can be tried. Once the program was told that the connection is in
+ * progress, the socket has to tell it the rest. */
+static struct crow_action give_up(struct crow_attempt *attempt, int error, int blame)
 {
 	if (attempt->first_error == 0)
 		attempt->first_error = error;
-	if (attempt->index + 1 == attempt->count)
-		return finish(attempt, attempt->first_error, error);
+	if (!attempt->told)
+		return finish(attempt, attempt->first_error, blame);
+	attempt->state = CROW_ATTEMPT_SETTLED;
+	return (struct crow_action){.kind = CROW_DO_SETTLE, .blame = blame};
+}
+
+static struct crow_action next_instance(struct crow_attempt *attempt, int error, int64_t now_ns)
+{
+	if (is_last(attempt))
+		return give_up(attempt, error, error);
+	if (attempt->first_error == 0)
+		attempt->first_error = error;
 	attempt->index++;
 	return try_instance(attempt, CROW_DO_NEXT, error, now_ns);
 }
@@ -68,7 +83,7 @@ static struct crow_action on_failed(struct crow_attempt *attempt, int error, int
 {
 	if (crow_attempt_is_remote(error, attempt->nonblocking))
 		return next_instance(attempt, error, now_ns);
-	return finish(attempt, attempt->first_error != 0 ? attempt->first_error : error, 0);
+	return give_up(attempt, error, 0);
 }
 
 static struct crow_action on_interrupted(struct crow_attempt *attempt, bool restarts,
@@ -78,6 +93,42 @@ static struct crow_action on_interrupted(struct crow_attempt *attempt, bool rest
 		return finish(attempt, EINTR, 0);
 	return (struct crow_action){.kind = CROW_DO_CONTINUE,
 				    .limit_ns = limit_left(attempt, now_ns)};
+}
+
+/* With a single instance there is nothing that we could do better than the kernel. */
+static struct crow_action on_begun(struct crow_attempt *attempt)
+{
+	if (attempt->count == 1)
+		return finish(attempt, EINPROGRESS, 0);
+	return (struct crow_action){.kind = CROW_DO_LOOK};
+}
+
+static struct crow_action on_quiet(struct crow_attempt *attempt, int64_t now_ns)
+{
+	if (attempt->limit_at != 0 && now_ns >= attempt->limit_at)
+		return next_instance(attempt, ETIMEDOUT, now_ns);
+	attempt->state = CROW_ATTEMPT_PENDING;
+	attempt->told = true;
+	return (struct crow_action){.kind = CROW_DO_WAIT, .limit_ns = limit_left(attempt, now_ns)};
+}
+
+/* The last instance's failure stays on the socket: SO_ERROR would take it off, and with it the
+ * POLLERR that the program is to see. In connect() itself, that has just said EINPROGRESS. */
+static struct crow_action on_hung_up(struct crow_attempt *attempt)
+{
+	if (!is_last(attempt))
+		return (struct crow_action){.kind = CROW_DO_ASK};
+	attempt->told = true;
+	return give_up(attempt, 0, 0);
+}
+
+/* What came while the connection was under way came by packet, whatever its number: it tells
+ * about the remote, or the way there. */
+static struct crow_action on_error(struct crow_attempt *attempt, int error, int64_t now_ns)
+{
+	if (error == 0)
+		return finish(attempt, EINPROGRESS, 0);
+	return next_instance(attempt, error, now_ns);
 }
 
 bool crow_attempt_hides_restarts(const struct crow_attempt *attempt)
@@ -114,9 +165,19 @@ struct crow_action crow_attempt_on(struct crow_attempt *attempt, struct crow_eve
 		return next_instance(attempt, ETIMEDOUT, now_ns);
 	case CROW_EVENT_INTERRUPTED:
 		return on_interrupted(attempt, event.restarts, now_ns);
-	case CROW_EVENT_PENDING:
-		return finish(attempt, EINPROGRESS, 0);
 	case CROW_EVENT_STUCK:
+		return give_up(attempt, attempt->first_error, 0);
+	case CROW_EVENT_BEGUN:
+		return on_begun(attempt);
+	case CROW_EVENT_QUIET:
+		return on_quiet(attempt, now_ns);
+	case CROW_EVENT_WRITABLE:
+		return finish(attempt, EINPROGRESS, 0);
+	case CROW_EVENT_HUNG_UP:
+		return on_hung_up(attempt);
+	case CROW_EVENT_ERROR:
+		return on_error(attempt, event.error, now_ns);
+	case CROW_EVENT_DELIVERED:
 		break;
 	}
 	return finish(attempt, attempt->first_error, 0);

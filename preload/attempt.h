@@ -3,15 +3,29 @@
  * program is to be told. A pure state machine, (state, event, now) -> (state, action): the caller
  * makes the system calls and keeps the time.
  *
- *   connect -> CONNECTED ----------------------------------------> return 0
- *           -> FAILED, remote's fault, an instance is left ------> next
- *           -> FAILED otherwise ---------------------------------> return the first error
- *           -> EXPIRED, our limit -------------------------------> next
- *           -> EXPIRED, the application's own time-out -----------> return EINPROGRESS
- *           -> INTERRUPTED, all handlers SA_RESTART -------------> connect on
- *           -> INTERRUPTED otherwise ----------------------------> return EINTR
- *           -> PENDING (non-blocking) ---------------------------> return EINPROGRESS
+ *   TRYING, on a blocking socket
+ *     CONNECTED -----------------------------------------------> return 0
+ *     FAILED, remote's fault, an instance is left -------------> next
+ *     FAILED otherwise ----------------------------------------> return the first error
+ *     EXPIRED, our limit --------------------------------------> next
+ *     EXPIRED, the application's own time-out -----------------> return EINPROGRESS
+ *     INTERRUPTED, all handlers SA_RESTART --------------------> connect on
+ *     INTERRUPTED otherwise -----------------------------------> return EINTR
  *
+ *   TRYING, or PENDING, on a non-blocking socket
+ *     CONNECTED, FAILED as above
+ *     BEGUN (EINPROGRESS), there is another instance ----------> look (poll, without waiting)
+ *     WRITABLE: connected -------------------------------------> return EINPROGRESS
+ *     QUIET, our limit is not over ----------------------------> PENDING: wait, until the limit
+ *     QUIET, our limit is over --------------------------------> next
+ *     HUNG_UP, an instance is left ----------------------------> ask for the error -> ERROR -> next
+ *     HUNG_UP, it was the last --------------------------------> SETTLED
+ *
+ *   SETTLED: all failed; the last one's failure is on the socket, for the program to see, and
+ *     DELIVERED, the program asks what it was -----------------> return the first error
+ *
+ * What begins as TRYING and is PENDING goes on outside of the program's connect(), which returned
+ * EINPROGRESS; from then on "return" tells nobody anything, and a failure is SETTLED instead.
  * The last instance has no limit but the application's own: it is left to the kernel.
  */
 #ifndef CROW_ATTEMPT_H
@@ -20,15 +34,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum crow_attempt_state { CROW_ATTEMPT_TRYING, CROW_ATTEMPT_DONE };
+enum crow_attempt_state {
+	CROW_ATTEMPT_TRYING,
+	CROW_ATTEMPT_PENDING, /* non-blocking alone: the program knows that it is in progress */
+	CROW_ATTEMPT_SETTLED,
+	CROW_ATTEMPT_DONE,
+};
 
 enum crow_event_kind {
 	CROW_EVENT_CONNECTED,
 	CROW_EVENT_FAILED,      /* error: connect()'s errno */
 	CROW_EVENT_EXPIRED,     /* the limit that the action gave ran out, still connecting */
 	CROW_EVENT_INTERRUPTED, /* by a signal; restarts: no handler is without SA_RESTART */
-	CROW_EVENT_PENDING,     /* a non-blocking socket has begun to connect */
 	CROW_EVENT_STUCK,       /* the socket could not be reset for the next instance */
+	CROW_EVENT_BEGUN,       /* a non-blocking socket has begun to connect */
+	CROW_EVENT_QUIET,       /* it still does */
+	CROW_EVENT_WRITABLE,    /* it is connected */
+	CROW_EVENT_HUNG_UP,     /* it is not and will not be; why has not been asked */
+	CROW_EVENT_ERROR,       /* error: SO_ERROR; 0 = none, the program itself gave up */
+	CROW_EVENT_DELIVERED,   /* the program asks how it ended */
 };
 
 struct crow_event {
@@ -41,6 +65,10 @@ enum crow_action_kind {
 	CROW_DO_CONNECT,  /* to targets[index], with the limit */
 	CROW_DO_NEXT,     /* the same, after the socket was reset */
 	CROW_DO_CONTINUE, /* wait on for the connection under way, with the limit */
+	CROW_DO_LOOK,     /* what has become of it so far */
+	CROW_DO_ASK,      /* SO_ERROR, which takes the error off the socket */
+	CROW_DO_WAIT,     /* until the program waits, or the limit is over */
+	CROW_DO_SETTLE,   /* leave the socket as it is */
 	CROW_DO_RETURN,   /* error; 0 = connected */
 };
 
@@ -56,6 +84,7 @@ struct crow_attempt {
 	uint8_t index; /* of the instance being tried */
 	uint8_t count; /* of instances to try, at least 1 */
 	bool nonblocking;
+	bool told; /* the program's connect() has returned EINPROGRESS */
 	int first_error;
 	int64_t each_ns;    /* what an instance gets that is not the last; 0 = no limit */
 	int64_t started_ns; /* of this instance's attempt */
@@ -74,8 +103,8 @@ struct crow_action crow_attempt_on(struct crow_attempt *attempt, struct crow_eve
  * (signal(7)). */
 bool crow_attempt_hides_restarts(const struct crow_attempt *attempt);
 
-/* Whether an errno tells about the remote, so that another instance may do better; those that
- * would fail anywhere (EACCES, EADDRNOTAVAIL, EMFILE...) do not. */
+/* Whether an errno of connect() tells about the remote, so that another instance may do better;
+ * those that would fail anywhere (EACCES, EADDRNOTAVAIL, EMFILE...) do not. */
 bool crow_attempt_is_remote(int error, bool nonblocking);
 
 #endif

@@ -56,6 +56,10 @@ struct root {
 static struct root *root;
 static const char *snapshot_dir;
 
+/* The set that root points to, or pointed to before a fork: a child finds its parent's here, whose
+ * current copy is whole whenever the fork came. Never freed. Written by whoever put it there. */
+static _Atomic(struct crow_current_set *) latest;
+
 /* vDSO, no system call: 5 ns, 4 ms coarse. */
 static int64_t coarse_now_ns(void)
 {
@@ -116,6 +120,39 @@ static void *map_zero(size_t size)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
+static void count_in(struct crow_current_set *set, struct crow_current *view)
+{
+	for (;;) {
+		unsigned index = atomic_load(&set->current);
+
+		atomic_fetch_add(&set->readers[index], 1);
+		if (__builtin_expect(atomic_load(&set->current) == index, 1)) {
+			*view = (struct crow_current){&set->copies[index].image, set, index};
+			return;
+		}
+		/* An update came between: it may be writing to this copy by now. */
+		atomic_fetch_sub(&set->readers[index], 1);
+	}
+}
+
+/* A list once good is never lost: without a good file (a chroot, a seccomp filter, a directory that
+ * was wiped) a new set goes on with what the process had, be it its parent's. */
+static void inherit(struct crow_current_set *set)
+{
+	struct crow_current_set *before = atomic_load(&latest);
+	struct crow_current view;
+
+	if (before == NULL)
+		return;
+	count_in(before, &view);
+	if (view.image->header != NULL &&
+	    crow_copy_clone(&set->copies[1], &before->copies[view.index])) {
+		add_to_filter(set, &set->copies[1].image);
+		atomic_store(&set->current, 1);
+	}
+	crow_current_leave(&view);
+}
+
 static struct crow_current_set *set_new(void)
 {
 	struct crow_current_set *set = map_zero(sizeof(*set));
@@ -125,6 +162,8 @@ static struct crow_current_set *set_new(void)
 	atomic_init(&set->seq, random_start());
 	atomic_init(&set->looked_ns, coarse_now_ns());
 	load(set, 1);
+	if (!atomic_load_explicit(&set->good, memory_order_relaxed))
+		inherit(set);
 	return set;
 }
 
@@ -148,6 +187,8 @@ static struct crow_current_set *replace_set(struct crow_current_set *old)
 		set_free(set);
 		set = old;
 	}
+	if (set != NULL)
+		atomic_store(&latest, set);
 	pthread_setcancelstate(cancel, NULL);
 	return set;
 }
@@ -203,9 +244,11 @@ static struct crow_current_set *refresh(struct crow_current_set *set, int64_t no
 
 static bool is_look_due(const struct crow_current_set *set, enum crow_current_age age, int64_t now)
 {
-	if (age == CROW_CURRENT_NOW && atomic_load_explicit(&set->good, memory_order_relaxed))
-		return true;
-	return now - atomic_load_explicit(&set->looked_ns, memory_order_relaxed) >= SECOND_NS;
+	int64_t elapsed = now - atomic_load_explicit(&set->looked_ns, memory_order_relaxed);
+
+	if (age != CROW_CURRENT_SECOND && atomic_load_explicit(&set->good, memory_order_relaxed))
+		return age == CROW_CURRENT_NOW || elapsed > 0;
+	return elapsed >= SECOND_NS;
 }
 
 /* The set to use, as fresh as asked for; NULL if there is none. Keeps errno. */
@@ -262,17 +305,8 @@ bool crow_current_enter(struct crow_current *view, enum crow_current_age age)
 
 	if (set == NULL)
 		return false;
-	for (;;) {
-		unsigned index = atomic_load(&set->current);
-
-		atomic_fetch_add(&set->readers[index], 1);
-		if (__builtin_expect(atomic_load(&set->current) == index, 1)) {
-			*view = (struct crow_current){&set->copies[index].image, set, index};
-			return true;
-		}
-		/* An update came between: it may be writing to this copy by now. */
-		atomic_fetch_sub(&set->readers[index], 1);
-	}
+	count_in(set, view);
+	return true;
 }
 
 void crow_current_leave(const struct crow_current *view)

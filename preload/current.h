@@ -8,8 +8,9 @@
  * run in a signal handler that interrupted any part of it.
  *
  * fork: the pointer to the set lies in a page that is zero in a child (MADV_WIPEONFORK). The child
- * makes a set of its own when it first needs one; its parent's set and copies, whose counts and
- * lock may have been caught in any state, stay mapped there, unused. Code that a fork (in a signal
+ * makes a set of its own when it first needs one, from the file, or from its parent's current copy
+ * if there is no good file; the parent's set, whose counts and lock may have been caught in any
+ * state, stays mapped there. Code that a fork (in a signal
  * handler) cut in two ends in the child on the old set, which does no harm: each reader leaves the
  * set that it entered.
  */
@@ -18,9 +19,10 @@
 
 #include "resolver/image.h"
 
-/* How fresh the image must be: looked for a new file within the last second, or just now. A
- * process that has no good snapshot looks once a second in both cases. Looking is one stat(). */
-enum crow_current_age { CROW_CURRENT_SECOND, CROW_CURRENT_NOW };
+/* How fresh the image must be: looked for a new file within the last second, within this tick of
+ * the coarse clock (1 to 10 ms), or just now. A process that has no good snapshot looks once a
+ * second in all cases. Looking is one stat(), 1 us. */
+enum crow_current_age { CROW_CURRENT_SECOND, CROW_CURRENT_TICK, CROW_CURRENT_NOW };
 
 struct crow_current_set;
 

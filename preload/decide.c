@@ -30,14 +30,34 @@ bool crow_decide_socket(const struct crow_socket *socket)
 	return socket->nonblocking || socket->fresh;
 }
 
-static struct crow_owner choose_owner(const struct crow_image *img, const struct crow_owner *owners,
-				      size_t count, const struct crow_hints *hints)
+/* The lower the likelier: the program's last look-up tells services at one address apart. */
+static size_t rank(const struct crow_image *img, const struct crow_owner *owner,
+		   const struct crow_hints *hints)
 {
-	for (size_t h = 0; count > 1 && h < hints->count; h++)
-		for (size_t i = 0; i < count; i++)
-			if (crow_service_key(img, owners[i].service) == hints->recent[h])
-				return owners[i];
-	return owners[0];
+	uint64_t key = crow_service_key(img, owner->service);
+	size_t position = 0;
+
+	while (position < hints->count && hints->recent[position] != key)
+		position++;
+	return owner->exact ? position : hints->count + 1 + position;
+}
+
+static bool choose_owner(const struct crow_image *img, const struct crow_target *asked,
+			 const struct crow_hints *hints, struct crow_owner *out)
+{
+	size_t best = SIZE_MAX;
+	struct crow_owner owner;
+	uint32_t probe = 0;
+
+	while (crow_image_next_owner(img, &asked->addr, asked->port, &probe, &owner)) {
+		size_t its = rank(img, &owner, hints);
+
+		if (its < best) {
+			best = its;
+			*out = owner;
+		}
+	}
+	return best != SIZE_MAX;
 }
 
 static struct crow_target target_of(const struct crow_snap_instance *instance)
@@ -86,16 +106,14 @@ void crow_decide(const struct crow_image *img, const struct crow_target *asked,
 		 const struct crow_hints *hints, uint64_t point, struct crow_decision *out)
 {
 	enum crow_family family = crow_addr_is_v4(&asked->addr) ? CROW_V4 : CROW_V6;
-	struct crow_owner owners[CROW_OWNERS_MAX], owner;
 	const struct crow_snap_service *service;
 	uint32_t indices[CROW_TARGETS_MAX];
+	struct crow_owner owner;
 	size_t count;
 
 	out->count = 0;
-	count = crow_image_owners(img, &asked->addr, asked->port, owners, CROW_OWNERS_MAX);
-	if (count == 0)
+	if (!choose_owner(img, asked, hints, &owner))
 		return;
-	owner = choose_owner(img, owners, count, hints);
 	service = crow_image_service(img, owner.service);
 	if (service == NULL)
 		return;

@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include "preload/real.h"
 
@@ -32,7 +32,7 @@ static bool get_int(int fd, int level, int option, int *value)
 {
 	socklen_t len = sizeof(*value);
 
-	return getsockopt(fd, level, option, value, &len) == 0 && len == sizeof(*value);
+	return crow_real_getsockopt(fd, level, option, value, &len) == 0 && len == sizeof(*value);
 }
 
 static bool set_int(int fd, int level, int option, int value)
@@ -47,7 +47,8 @@ static bool is_closed(int fd)
 	uint8_t state;
 	socklen_t len = sizeof(state);
 
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) == 0 && state == TCP_CLOSE;
+	return crow_real_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) == 0 &&
+	       state == TCP_CLOSE;
 }
 
 bool crow_fd_ask(int fd, struct crow_socket *out)
@@ -72,22 +73,19 @@ bool crow_fd_ask(int fd, struct crow_socket *out)
 	return true;
 }
 
-int64_t crow_fd_send_timeout_ns(int fd)
+struct timeval crow_fd_send_timeout(int fd)
 {
-	struct timeval tv;
-	socklen_t len = sizeof(tv);
+	struct timeval timeout = {0};
+	socklen_t len = sizeof(timeout);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, &len) < 0)
-		return 0;
-	return (int64_t)tv.tv_sec * 1000000000 + (int64_t)tv.tv_usec * 1000;
+	if (crow_real_getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &len) < 0)
+		return (struct timeval){0};
+	return timeout;
 }
 
-bool crow_fd_set_send_timeout_ns(int fd, int64_t timeout_ns)
+bool crow_fd_set_send_timeout(int fd, struct timeval timeout)
 {
-	int64_t us = (timeout_ns + 999) / 1000; /* up: 0 would be no time-out */
-	struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
-
-	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) == 0;
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) == 0;
 }
 
 static const struct option {
@@ -98,11 +96,21 @@ static const struct option {
 	{IPPROTO_TCP, TCP_RTO_MIN_US}, {IPPROTO_TCP, TCP_DELACK_MAX_US},
 };
 
+static void save_option(int fd, size_t i, struct crow_options *out)
+{
+	out->known[i] = get_int(fd, lost_options[i].level, lost_options[i].name, &out->values[i]);
+}
+
+void crow_fd_save_segment(int fd, struct crow_options *out)
+{
+	save_option(fd, 0, out);
+}
+
 void crow_fd_save_options(int fd, struct crow_options *out)
 {
 	for (size_t i = 0; i < CROW_OPTIONS; i++)
-		out->known[i] =
-			get_int(fd, lost_options[i].level, lost_options[i].name, &out->values[i]);
+		if (!out->known[i])
+			save_option(fd, i, out);
 }
 
 /* Whether the value may be there without anybody having set it. */
@@ -148,6 +156,15 @@ static bool is_fault(int signal)
 	       signal == SIGTRAP || signal == SIGABRT;
 }
 
+/* A handler that was set for one time (SA_RESETHAND, signal() of System V) is gone by the time that
+ * its signal has interrupted us; its flags are still there. */
+static bool is_handled(const struct sigaction *action)
+{
+	if (action->sa_handler == SIG_DFL)
+		return (action->sa_flags & SA_RESETHAND) != 0;
+	return action->sa_handler != SIG_IGN;
+}
+
 bool crow_fd_signals_restart(void)
 {
 	struct sigaction action;
@@ -159,9 +176,49 @@ bool crow_fd_signals_restart(void)
 		if (is_fault(signal) || sigismember(&blocked, signal) != 0 ||
 		    sigaction(signal, NULL, &action) < 0)
 			continue;
-		if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN &&
-		    (action.sa_flags & SA_RESTART) == 0)
+		if (is_handled(&action) && (action.sa_flags & SA_RESTART) == 0)
 			return false;
 	}
 	return true;
+}
+
+short crow_fd_look(int fd)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+	return crow_real_poll(&ready, 1, 0) > 0 ? ready.revents : 0;
+}
+
+int crow_fd_take_error(int fd)
+{
+	int error = 0;
+
+	get_int(fd, SOL_SOCKET, SO_ERROR, &error);
+	return error;
+}
+
+bool crow_fd_is_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_NONBLOCK) != 0;
+}
+
+bool crow_fd_cookie(int fd, uint64_t *cookie)
+{
+	socklen_t len = sizeof(*cookie);
+
+	return crow_real_getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &len) == 0;
+}
+
+int crow_fd_user_timeout_ms(int fd)
+{
+	int ms;
+
+	return get_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms) ? ms : -1;
+}
+
+bool crow_fd_set_user_timeout_ms(int fd, int ms)
+{
+	return set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
 }

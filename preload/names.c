@@ -16,6 +16,23 @@ void crow_names_open(const char *map)
 	aliases = map;
 }
 
+/* Moves *text past the blanks before it; the length without those at its end. People write ", ". */
+static size_t trim(const char **text, const char *end)
+{
+	while (*text < end && **text == ' ')
+		(*text)++;
+	while (end > *text && end[-1] == ' ')
+		end--;
+	return (size_t)(end - *text);
+}
+
+static size_t fold_trimmed(const char *text, const char *end, char out[CROW_NAME_MAX + 1])
+{
+	size_t len = trim(&text, end);
+
+	return crow_name_fold(text, len, out);
+}
+
 /* The service of "host=service,..." whose folded host is name; its length, 0 if there is none. */
 static size_t find_alias(const char *name, size_t len, const char **service)
 {
@@ -24,11 +41,10 @@ static size_t find_alias(const char *name, size_t len, const char **service)
 		const char *equals = memchr(entry, '=', entry_len);
 		char host[CROW_NAME_MAX + 1];
 
-		if (equals != NULL &&
-		    crow_name_fold(entry, (size_t)(equals - entry), host) == len &&
+		if (equals != NULL && fold_trimmed(entry, equals, host) == len &&
 		    memcmp(host, name, len) == 0) {
 			*service = equals + 1;
-			return (size_t)(entry + entry_len - *service);
+			return trim(service, entry + entry_len);
 		}
 		entry += entry_len;
 		entry += *entry == ',';

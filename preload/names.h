@@ -23,7 +23,7 @@ struct crow_host {
 	char name[CROW_NAME_MAX + 1]; /* folded, as the image has it or would have it */
 };
 
-/* "host=service,host=service": borrowed for ever; NULL if there are none. The constructor's. A
+/* "host=service, host=service": borrowed for ever; NULL if there are none. The constructor's. A
  * service is its name in discovery, or any of its names in the snapshot. */
 void crow_names_open(const char *map);
 

@@ -107,16 +107,21 @@ static bool ask_for(const struct crow_host *host)
 }
 
 /* Until the daemon has the name, or knows that there is none, or its time is over. The snapshot's
- * file is all that is watched: no thread, no descriptor, nothing to clean up. */
+ * file is all that is watched: no thread, no descriptor, nothing to clean up. Its queue may be full
+ * (10 datagrams by default: net.unix.max_dgram_qlen) of the questions of others: then again after
+ * the next nap. */
 static enum crow_host_kind wait_for(const char *name, enum crow_family family,
 				    enum crow_family otherwise, struct crow_host *host,
 				    struct crow_answer *out)
 {
 	int64_t end = now_ms() + host->timeout_ms;
 	int64_t ms = FIRST_NAP_MS;
+	bool asked = false;
 	int64_t left;
 
 	while (host->kind == CROW_HOST_WANTED && (left = end - now_ms()) > 0) {
+		if (!asked && !(asked = ask_for(host)) && errno != EAGAIN)
+			break;
 		nap(ms < left ? ms : left);
 		ms = ms * 2 < LAST_NAP_MS ? ms * 2 : LAST_NAP_MS;
 		look_up(name, family, otherwise, host, out);
@@ -132,7 +137,7 @@ bool crow_resolve(const char *name, enum crow_family family, enum crow_family ot
 	enum crow_host_kind kind;
 
 	kind = look_up(name, family, otherwise, &host, out);
-	if (kind == CROW_HOST_WANTED && ask_for(&host))
+	if (kind == CROW_HOST_WANTED)
 		kind = wait_for(name, family, otherwise, &host, out);
 	if (kind == CROW_HOST_SERVICE)
 		crow_trace(CROW_TRACE_DEBUG, name, " is ", host.name, NULL);

@@ -54,28 +54,32 @@ void crow_trace(enum crow_trace_level level, ...)
 	errno = saved;
 }
 
-/* 0 to 9999, which no errno exceeds. */
-static const char *errno_digits(int error, char out[5])
+#define DIGITS 20 /* of an int64_t, and a NUL */
+
+/* Not negative. */
+static const char *digits_of(int64_t value, char out[DIGITS])
 {
-	char *at = out + 4;
+	char *at = out + DIGITS - 1;
 
 	*at = '\0';
 	do {
-		*--at = (char)('0' + error % 10);
-		error /= 10;
-	} while (error > 0 && at > out);
+		*--at = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0 && at > out);
 	return at;
 }
 
 void crow_trace_redirect(const char *service, struct crow_trace_place from, int error,
-			 struct crow_trace_place to)
+			 int64_t elapsed_ns, struct crow_trace_place to)
 {
-	char digits[5], here[CROW_ENDPOINT_TEXT], there[CROW_ENDPOINT_TEXT];
+	char number[DIGITS], ms[DIGITS], tenth[DIGITS], here[CROW_ENDPOINT_TEXT],
+		there[CROW_ENDPOINT_TEXT];
 
 	if (!crow_trace_is_on(CROW_TRACE_INFO))
 		return;
 	crow_addr_format(from.addr, from.port, here);
 	crow_addr_format(to.addr, to.port, there);
 	crow_trace(CROW_TRACE_INFO, "cannot reach ", here, " of ", service, " (errno ",
-		   errno_digits(error, digits), "), trying ", there, NULL);
+		   digits_of(error, number), " after ", digits_of(elapsed_ns / 1000000, ms), ".",
+		   digits_of(elapsed_ns / 100000 % 10, tenth), " ms), trying ", there, NULL);
 }

@@ -18,12 +18,13 @@ bool crow_trace_is_on(enum crow_trace_level level);
  * 400 bytes is cut. */
 void crow_trace(enum crow_trace_level level, ...) __attribute__((sentinel));
 
-/* "cannot reach 10.0.0.1:80 of SERVICE (errno 111), trying 10.0.0.2:80", at level info. */
+/* "cannot reach 10.0.0.1:80 of SERVICE (errno 111 after 0.2 ms), trying 10.0.0.2:80", at level
+ * info. */
 struct crow_trace_place {
 	const struct crow_addr *addr;
 	uint16_t port;
 };
 void crow_trace_redirect(const char *service, struct crow_trace_place from, int error,
-			 struct crow_trace_place to);
+			 int64_t elapsed_ns, struct crow_trace_place to);
 
 #endif

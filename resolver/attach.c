@@ -138,6 +138,16 @@ enum crow_attach crow_copy_load(struct crow_copy *copy, const char *dir,
 	return result;
 }
 
+bool crow_copy_clone(struct crow_copy *copy, const struct crow_copy *other)
+{
+	size_t size = other->image.size;
+
+	if (!reserve(copy, size))
+		return false;
+	memcpy(copy->memory, other->image.bytes, size);
+	return crow_image_init(&copy->image, copy->memory, size) == CROW_IMAGE_OK;
+}
+
 bool crow_copy_is_outdated(const struct stat *identity, const char *dir)
 {
 	char path[PATH_SIZE];

@@ -36,6 +36,9 @@ void crow_copy_fini(struct crow_copy *copy);
 enum crow_attach crow_copy_load(struct crow_copy *copy, const char *dir,
 				enum crow_image_error *error);
 
+/* Makes copy, which held nothing, hold the image of another one. False without memory. */
+bool crow_copy_clone(struct crow_copy *copy, const struct crow_copy *other);
+
 /* True if <dir>/snapshot is there and is not the file that identity describes. One stat(). */
 bool crow_copy_is_outdated(const struct stat *identity, const char *dir);
 

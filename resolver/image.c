@@ -305,37 +305,35 @@ static uint32_t translated(const struct crow_image *img, const struct crow_snap_
 	return (uint32_t)(there - img->instances);
 }
 
-size_t crow_image_owners(const struct crow_image *img, const struct crow_addr *addr, uint16_t port,
-			 struct crow_owner *out, size_t max)
+/* Whether connect(addr, port) may mean the service of an entry found at addr. */
+static bool owns(const struct crow_image *img, const struct crow_snap_instance *there,
+		 uint16_t port, struct crow_owner *out)
+{
+	const struct crow_snap_service *service = &img->services[there->service];
+	uint32_t found = find_instance(img, service, &there->addr, port);
+
+	*out = (struct crow_owner){there->service, found, found != CROW_SNAP_NONE};
+	if (out->exact)
+		return true;
+	out->instance = bisect(img, service->grave, service->graves, &there->addr, port);
+	if (out->instance != CROW_SNAP_NONE)
+		return true;
+	out->instance = translated(img, there);
+	return service->port == port;
+}
+
+bool crow_image_next_owner(const struct crow_image *img, const struct crow_addr *addr,
+			   uint16_t port, uint32_t *probe, struct crow_owner *out)
 {
 	const struct crow_snap_instance *there;
 	uint64_t hash = crow_addr_hash(addr);
-	size_t count = 0;
-	bool exact = false;
-	uint32_t probe = 0;
 
 	if (img->header == NULL)
-		return 0;
-	while ((there = next_at(img, addr, hash, &probe)) != NULL && count < max) {
-		const struct crow_snap_service *service = &img->services[there->service];
-		uint32_t found = find_instance(img, service, addr, port);
-
-		if (found != CROW_SNAP_NONE) {
-			if (!exact)
-				count = 0; /* what was only likely before gives way */
-			exact = true;
-			out[count++] = (struct crow_owner){there->service, found};
-			continue;
-		}
-		if (exact)
-			continue;
-		found = bisect(img, service->grave, service->graves, addr, port);
-		if (found != CROW_SNAP_NONE)
-			out[count++] = (struct crow_owner){there->service, found};
-		else if (service->port == port)
-			out[count++] = (struct crow_owner){there->service, translated(img, there)};
-	}
-	return count;
+		return false;
+	while ((there = next_at(img, addr, hash, probe)) != NULL)
+		if (owns(img, there, port, out))
+			return true;
+	return false;
 }
 
 bool crow_image_has_address(const struct crow_image *img, const struct crow_addr *addr)

@@ -63,16 +63,14 @@ const struct crow_snap_zone *crow_image_find_zone(const struct crow_image *img, 
 struct crow_owner {
 	uint32_t service;
 	uint32_t instance;
+	bool exact; /* it has an instance at exactly that address and port */
 };
 
-/* Most services that one address and port can be told apart for. */
-#define CROW_OWNERS_MAX 16
-
-/* All services that connect(addr, port) may mean, at most max: those with an instance at exactly
- * that address and port; if there are none, those with a tombstone there, or with an instance or
- * tombstone at that address and whose own port is `port`. 0: not ours. */
-size_t crow_image_owners(const struct crow_image *img, const struct crow_addr *addr, uint16_t port,
-			 struct crow_owner *out, size_t max);
+/* The next service that connect(addr, port) may mean: one with an instance at exactly that address
+ * and port, before which all others give way; or with a tombstone there; or with an instance or
+ * tombstone at that address, and `port` as its own port. *probe starts at 0. False: no more. */
+bool crow_image_next_owner(const struct crow_image *img, const struct crow_addr *addr,
+			   uint16_t port, uint32_t *probe, struct crow_owner *out);
 
 /* True if any instance or tombstone of the image has this address. For PTR and SRV targets. */
 bool crow_image_has_address(const struct crow_image *img, const struct crow_addr *addr);

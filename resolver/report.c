@@ -1,6 +1,7 @@
 #include "resolver/report.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -67,9 +68,10 @@ bool crow_report_send(const struct crow_report *report, const char *dir)
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	uint8_t bytes[CROW_REPORT_MAX_SIZE];
 	size_t len = strlen(dir);
+	int fd, saved;
 	ssize_t sent;
-	int fd;
 
+	errno = ENAMETOOLONG;
 	if (len + sizeof(name) > sizeof(to.sun_path))
 		return false;
 	memcpy(to.sun_path, dir, len);
@@ -79,6 +81,8 @@ bool crow_report_send(const struct crow_report *report, const char *dir)
 		return false;
 	sent = sendto(fd, bytes, crow_report_encode(report, bytes), MSG_DONTWAIT | MSG_NOSIGNAL,
 		      (struct sockaddr *)&to, sizeof(to));
+	saved = errno;
 	close(fd);
+	errno = saved;
 	return sent >= 0;
 }

@@ -35,8 +35,9 @@ struct crow_report {
 size_t crow_report_encode(const struct crow_report *report, uint8_t out[CROW_REPORT_MAX_SIZE]);
 bool crow_report_decode(const uint8_t *bytes, size_t size, struct crow_report *out);
 
-/* Sends it to <dir>/report without waiting; the socket is closed at once. False if nobody took it.
- * Safe in signal handlers; errno is clobbered. */
+/* Sends it to <dir>/report without waiting; the socket is closed at once. False if nobody took it:
+ * errno EAGAIN if the daemon has its queue full, else there is none to ask. Safe in signal
+ * handlers; errno is clobbered. */
 bool crow_report_send(const struct crow_report *report, const char *dir);
 
 #endif

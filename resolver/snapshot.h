@@ -53,9 +53,9 @@ struct crow_snap_header {
 	struct crow_snap_section uppers; /* uint64_t, one for each instance */
 	struct crow_snap_section guides; /* uint32_t */
 	struct crow_snap_section names;
-	struct crow_snap_section name_slots;     /* uint32_t index + 1 into names, 0 = free */
-	struct crow_snap_section address_slots;  /* uint32_t index + 1 into instances */
-	struct crow_snap_section strings;        /* bytes; the last one is NUL */
+	struct crow_snap_section name_slots;    /* uint32_t index + 1 into names, 0 = free */
+	struct crow_snap_section address_slots; /* uint32_t index + 1 into instances */
+	struct crow_snap_section strings;       /* bytes; the last one is NUL */
 };
 static_assert(sizeof(struct crow_snap_header) == 136, "the header is part of the format");
 static_assert(offsetof(struct crow_snap_header, generation) == 32, "checksum covers from here");

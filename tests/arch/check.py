@@ -28,7 +28,7 @@ DAEMON_ORDER = [
     ["list", "list_json"],
     ["table", "table_poll"],
     ["state", "publish", "runtime", "reports", "privilege"],
-    ["publisher"],
+    ["publisher", "saver"],
     ["discovery/*", "dns/*", "http/*"],
     ["daemon"],
     ["main"],
@@ -113,9 +113,11 @@ def check_includes(tree):
 
 
 def definitions(tree):
-    where = {}
+    """Which object defines a symbol. libc's names that the library stands before are libc's to all
+    others."""
+    where, exported = {}, golden(tree, "libcrowfly.exports")
     for obj in tree.objects:
-        for name in tree.symbols(obj)[0]:
+        for name in tree.symbols(obj)[0] - exported:
             where[name] = obj
     return where
 

@@ -6,18 +6,25 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void ask_owners(const struct crow_image *img, const struct crow_addr *addr, uint16_t port)
+{
+	struct crow_owner owner;
+
+	for (uint32_t probe = 0; crow_image_next_owner(img, addr, port, &probe, &owner);)
+		if (crow_image_service(img, owner.service) == NULL)
+			abort();
+}
+
 static void ask(const struct crow_image *img)
 {
-	struct crow_owner owners[CROW_OWNERS_MAX];
 	uint32_t picks[CROW_PICK_SEVERAL_MAX];
 
 	for (uint32_t i = 0; i < 8; i++) {
 		const struct crow_snap_instance *instance = crow_image_instance(img, i);
 
 		if (instance != NULL) {
-			crow_image_owners(img, &instance->addr, instance->port, owners,
-					  CROW_OWNERS_MAX);
-			crow_image_owners(img, &instance->addr, 80, owners, CROW_OWNERS_MAX);
+			ask_owners(img, &instance->addr, instance->port);
+			ask_owners(img, &instance->addr, 80);
 		}
 		for (size_t n = crow_pick_several(img, i, (enum crow_family)(i % 3),
 						  crow_pick_point(i), picks, 4);

@@ -10,10 +10,11 @@ int main(int argc, char **argv)
 	int free_before = free_descriptor();
 	int fd = stream_socket();
 	int flags = fcntl(fd, F_GETFL);
-	int before, result;
+	int64_t before;
+	int result;
 
 	if (argc > 3)
-		set_send_timeout(fd, atoi(argv[3]));
+		set_send_timeout(fd, strtoll(argv[3], NULL, 10));
 	before = send_timeout_ms(fd);
 	errno = EXDEV;
 	result = connect_to(fd, &addr);

@@ -1,5 +1,6 @@
-/* IP PORT restart|interrupt: a blocking connect while a timer's signal comes every 20 ms. With
- * SA_RESTART the program must not see EINTR, without it it must. */
+/* IP PORT restart|interrupt|once: a blocking connect while a timer's signal comes every 20 ms. With
+ * SA_RESTART the program must not see EINTR, without it it must; also if the handler was set for one
+ * signal alone ("once"), as signal() of System V does. */
 #include <signal.h>
 
 #include "snippet.h"
@@ -22,7 +23,12 @@ int main(int argc, char **argv)
 	int result;
 
 	MUST(argc == 4);
-	action.sa_flags = strcmp(argv[3], "restart") == 0 ? SA_RESTART : 0;
+	if (strcmp(argv[3], "restart") == 0)
+		action.sa_flags = SA_RESTART;
+	if (strcmp(argv[3], "once") == 0) {
+		action.sa_flags = SA_RESETHAND;
+		timer.it_interval.tv_usec = 0; /* a second one would end the program */
+	}
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
 	result = connect_to(fd, &addr);
@@ -32,7 +38,7 @@ int main(int argc, char **argv)
 	ready.fd = fd;
 	if (result < 0)
 		printf("under way %s\n", poll(&ready, 1, 0) == 0 ? "yes" : "no");
-	printf("SO_SNDTIMEO %d\n", send_timeout_ms(fd));
+	printf("SO_SNDTIMEO %d\n", (int)send_timeout_ms(fd));
 	timer = (struct itimerval){0};
 	setitimer(ITIMER_REAL, &timer, NULL);
 	print_peer(fd);

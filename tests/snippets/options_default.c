@@ -13,7 +13,7 @@ int main(int argc, char **argv)
 	printf("segment %s\n",
 	       int_option(fd, IPPROTO_TCP, TCP_MAXSEG) > 1460 ? "large" : "limited");
 	printf("peek %d\n", int_option(fd, SOL_SOCKET, SO_PEEK_OFF));
-	printf("timeout %d\n", send_timeout_ms(fd));
+	printf("timeout %d\n", (int)send_timeout_ms(fd));
 	MUST(connect(fd, &nowhere, sizeof(nowhere)) == 0);
 	printf("clamp %d\n", int_option(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP));
 	return 0;

@@ -1,5 +1,7 @@
-/* IP PORT: a connect with many options set, and a local address and port of its own. After it, all
- * of them are as they were. */
+/* IP PORT [pending]: a connect with many options set, and a local address and port of its own; on a
+ * non-blocking socket if it is to be pending. After it, all of them are as they were. */
+#include <fcntl.h>
+
 #include "snippet.h"
 
 #define TCP_RTO_MIN_US_45    45 /* linux/tcp.h of 6.15 */
@@ -37,6 +39,14 @@ static void bind_to_own_port(int fd)
 	MUST(bind(fd, (struct sockaddr *)&own, len) == 0);
 }
 
+static void wait_for(int fd)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+	MUST(poll(&ready, 1, 10000) == 1);
+	printf("error %s\n", strerrorname_np(int_option(fd, SOL_SOCKET, SO_ERROR)));
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in addr = address_of(argv[1], argv[2]), before, after;
@@ -44,7 +54,8 @@ int main(int argc, char **argv)
 	int wanted[OPTIONS];
 	int fd = stream_socket();
 
-	(void)argc;
+	if (argc == 4)
+		MUST(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
 	for (size_t i = 0; i < OPTIONS; i++) {
 		/* An option that this kernel does not know is as good as kept. */
 		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
@@ -54,11 +65,13 @@ int main(int argc, char **argv)
 	bind_to_own_port(fd);
 	MUST(getsockname(fd, (struct sockaddr *)&before, &len) == 0);
 	printf("connect %s\n", outcome(connect_to(fd, &addr)));
+	if (argc == 4)
+		wait_for(fd);
 	print_peer(fd);
 	MUST(getsockname(fd, (struct sockaddr *)&after, &len) == 0);
 	printf("local address %s\n",
 	       memcmp(&before, &after, sizeof(before)) == 0 ? "kept" : "lost");
-	printf("SO_SNDTIMEO %d\n", send_timeout_ms(fd));
+	printf("SO_SNDTIMEO %d\n", (int)send_timeout_ms(fd));
 	for (size_t i = 1; i < OPTIONS; i++) {
 		int value = int_option(fd, options[i].level, options[i].name);
 

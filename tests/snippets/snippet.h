@@ -79,20 +79,20 @@ static inline int int_option(int fd, int level, int name)
 	return value;
 }
 
-static inline void set_send_timeout(int fd, int ms)
+static inline void set_send_timeout(int fd, int64_t ms)
 {
 	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
 	MUST(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) == 0);
 }
 
-static inline int send_timeout_ms(int fd)
+static inline int64_t send_timeout_ms(int fd)
 {
 	struct timeval tv = {0};
 	socklen_t len = sizeof(tv);
 
 	MUST(getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, &len) == 0);
-	return (int)(tv.tv_sec * 1000 + tv.tv_usec / 1000);
+	return tv.tv_sec * 1000 + tv.tv_usec / 1000;
 }
 
 /* The lowest free descriptor: grows if somebody keeps one. */

@@ -5,6 +5,7 @@ the tests that knows nothing of crowfly.
 """
 
 import collections
+import concurrent.futures
 import json
 import socket
 import sys
@@ -14,16 +15,27 @@ import urllib.request
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+def first_of(name, port):
+    """The first address, or why there is none."""
+    try:
+        return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0][4]
+    except socket.gaierror as error:
+        return error.args[1]
+
+
 def lookup(name, times=1, port=80):
     """How often each address came first."""
     found = collections.Counter()
     for _ in range(times):
-        try:
-            first = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
-            found[first[4][0]] += 1
-        except socket.gaierror as error:
-            found[error.args[1]] += 1
+        first = first_of(name, port)
+        found[first[0] if isinstance(first, tuple) else first] += 1
     return found
+
+
+def lookup_at_once(names, port=80):
+    """How many of the names were found, each looked up by a thread of its own."""
+    with concurrent.futures.ThreadPoolExecutor(len(names)) as threads:
+        return sum(threads.map(lambda name: isinstance(first_of(name, port), tuple), names))
 
 
 def lookup_all(name, port=80, family=0):
@@ -59,7 +71,13 @@ def connect(ip, port, timeout=None):
             return error.errno
 
 
-OPERATIONS = {"lookup": lookup, "lookup_all": lookup_all, "get": get, "connect": connect}
+OPERATIONS = {
+    "lookup": lookup,
+    "lookup_at_once": lookup_at_once,
+    "lookup_all": lookup_all,
+    "get": get,
+    "connect": connect,
+}
 
 
 def main():

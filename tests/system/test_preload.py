@@ -335,6 +335,16 @@ def test_a_name_on_demand_is_waited_for(demanding, preload, easim, name):
     assert demanding.counter("reports_wanted") >= 1
 
 
+def test_more_names_on_demand_at_once_than_the_daemon_queues(daemon, preload, easim):
+    names = [f"m{number}" for number in range(30)]
+    for name in names:
+        easim.add_service(name, [1])
+    daemon.source(endpoint=easim.endpoint, services="*", timeout="10s")
+    daemon.start()
+    asked = [f"{name}.eas.internal" for name in names]
+    assert preload.probe().lookup_at_once(names=asked) == len(names)
+
+
 def test_an_unknown_name_on_demand_is_remembered_as_such(demanding, preload, easim):
     probe = preload.probe()
     first = probe.lookup(name="nope.eas.internal")

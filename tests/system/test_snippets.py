@@ -124,6 +124,16 @@ def test_a_longer_time_out_of_the_application_leaves_room_for_another(loaded, ea
     assert peer_of(loaded("connect_blocking", *here[0], "5000")) in here[1:]
 
 
+def test_a_time_out_of_ages_is_kept(loaded, easim):
+    here = endpoints(easim)
+    ages = str(2**62)  # ms, as programs write "never"; not to be told in nanoseconds
+    usual = bare("connect_blocking", *here[0], ages)
+    easim.kill("svc_a", 0)
+    found = loaded("connect_blocking", *here[0], ages)
+    assert peer_of(found) in here[1:]
+    assert without_peer(found) == without_peer(usual)
+
+
 def test_a_v4_mapped_address_of_an_ipv6_socket(loaded, easim):
     here = endpoints(easim)
     usual = bare("v4mapped", *here[0])
@@ -165,10 +175,11 @@ def test_restarting_signals_do_not_show(loaded, easim):
     assert "SO_SNDTIMEO 0" in found
 
 
-def test_other_signals_interrupt_as_ever(loaded, easim):
+@pytest.mark.parametrize("handler", ["interrupt", "once"])
+def test_other_signals_interrupt_as_ever(loaded, easim, handler):
     here = endpoints(easim)
     easim.blackhole("svc_a", 0)
-    arguments = [*here[0], "interrupt"]
+    arguments = [*here[0], handler]
     found = loaded("eintr", *arguments)
     assert found == bare("eintr", *arguments)
     assert found[:3] == ["connect EINTR", "signals some", "under way yes"]

@@ -136,17 +136,130 @@ static void test_signals(void **state)
 	assert_action(interrupt(true, 100), CROW_DO_RETURN, EINTR, 0, 0);
 }
 
-static void test_non_blocking(void **state)
+/* Non-blocking sockets. */
+
+static struct crow_action begin(uint8_t count)
+{
+	start(count, true, 0);
+	return on(CROW_EVENT_BEGUN, 0, 0);
+}
+
+static void test_non_blocking_errors_of_connect(void **state)
 {
 	(void)state;
-	assert_action(start(3, true, 0), CROW_DO_CONNECT, 0, 0, 0);
-	assert_action(on(CROW_EVENT_PENDING, 0, 0), CROW_DO_RETURN, EINPROGRESS, 0, 0);
 	/* No route: known at once, and of the instance that was just tried. */
-	start(3, true, 0);
-	assert_action(on(CROW_EVENT_FAILED, ENETUNREACH, 0), CROW_DO_NEXT, 0, 0, ENETUNREACH);
+	assert_action(start(3, true, 0), CROW_DO_CONNECT, 0, EACH, 0);
+	assert_action(on(CROW_EVENT_FAILED, ENETUNREACH, 0), CROW_DO_NEXT, 0, EACH, ENETUNREACH);
 	/* A refusal came by packet: it is the outcome of an earlier connect(). */
 	start(3, true, 0);
 	assert_action(on(CROW_EVENT_FAILED, ECONNREFUSED, 0), CROW_DO_RETURN, ECONNREFUSED, 0, 0);
+}
+
+static void test_a_single_instance_is_not_looked_at(void **state)
+{
+	(void)state;
+	assert_action(begin(1), CROW_DO_RETURN, EINPROGRESS, 0, 0);
+	assert_int_equal(attempt.state, CROW_ATTEMPT_DONE);
+}
+
+static void test_connected_before_connect_returns(void **state)
+{
+	(void)state;
+	assert_action(begin(3), CROW_DO_LOOK, 0, 0, 0);
+	assert_action(on(CROW_EVENT_WRITABLE, 0, 0), CROW_DO_RETURN, EINPROGRESS, 0, 0);
+	assert_int_equal(attempt.state, CROW_ATTEMPT_DONE);
+}
+
+static void test_refused_before_connect_returns(void **state)
+{
+	(void)state;
+	begin(3);
+	assert_action(on(CROW_EVENT_HUNG_UP, 0, 0), CROW_DO_ASK, 0, 0, 0);
+	assert_action(on(CROW_EVENT_ERROR, ECONNREFUSED, 1), CROW_DO_NEXT, 0, EACH, ECONNREFUSED);
+	assert_action(on(CROW_EVENT_BEGUN, 0, 1), CROW_DO_LOOK, 0, 0, 0);
+	assert_action(on(CROW_EVENT_QUIET, 0, 1), CROW_DO_WAIT, 0, EACH, 0);
+	assert_int_equal(attempt.state, CROW_ATTEMPT_PENDING);
+	assert_int_equal(attempt.index, 1);
+}
+
+static void test_any_error_that_came_by_packet_moves_on(void **state)
+{
+	static const int errors[] = {ECONNREFUSED, ETIMEDOUT, ECONNRESET, EHOSTUNREACH,
+				     ENOPROTOOPT,  EPROTO,    EACCES};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		begin(2);
+		on(CROW_EVENT_QUIET, 0, 1);
+		on(CROW_EVENT_HUNG_UP, 0, 2);
+		assert_action(on(CROW_EVENT_ERROR, errors[i], 2), CROW_DO_NEXT, 0, 0, errors[i]);
+	}
+}
+
+static void test_the_limit_of_a_pending_attempt(void **state)
+{
+	(void)state;
+	begin(3);
+	assert_action(on(CROW_EVENT_QUIET, 0, 1), CROW_DO_WAIT, 0, EACH - MS, 0);
+	assert_action(on(CROW_EVENT_QUIET, 0, 249), CROW_DO_WAIT, 0, MS, 0);
+	assert_action(on(CROW_EVENT_QUIET, 0, 250), CROW_DO_NEXT, 0, EACH, ETIMEDOUT);
+	on(CROW_EVENT_BEGUN, 0, 250);
+	assert_action(on(CROW_EVENT_QUIET, 0, 250), CROW_DO_WAIT, 0, EACH, 0);
+	assert_action(on(CROW_EVENT_QUIET, 0, 500), CROW_DO_NEXT, 0, 0, ETIMEDOUT);
+	on(CROW_EVENT_BEGUN, 0, 500);
+	/* The last has none. */
+	assert_action(on(CROW_EVENT_QUIET, 0, 100000), CROW_DO_WAIT, 0, 0, 0);
+	assert_action(on(CROW_EVENT_WRITABLE, 0, 100001), CROW_DO_RETURN, EINPROGRESS, 0, 0);
+}
+
+static void test_the_last_failure_stays_on_the_socket_and_the_first_is_told(void **state)
+{
+	(void)state;
+	begin(2);
+	on(CROW_EVENT_QUIET, 0, 250);
+	on(CROW_EVENT_BEGUN, 0, 250);
+	assert_action(on(CROW_EVENT_HUNG_UP, 0, 251), CROW_DO_SETTLE, 0, 0, 0);
+	assert_int_equal(attempt.state, CROW_ATTEMPT_SETTLED);
+	assert_action(on(CROW_EVENT_DELIVERED, 0, 252), CROW_DO_RETURN, ETIMEDOUT, 0, 0);
+	assert_int_equal(attempt.state, CROW_ATTEMPT_DONE);
+}
+
+static void test_all_refused_before_connect_returns(void **state)
+{
+	(void)state;
+	begin(2);
+	on(CROW_EVENT_HUNG_UP, 0, 0);
+	on(CROW_EVENT_ERROR, ECONNREFUSED, 0);
+	on(CROW_EVENT_BEGUN, 0, 0);
+	/* As without us: in progress, and then the socket tells. */
+	assert_action(on(CROW_EVENT_HUNG_UP, 0, 0), CROW_DO_SETTLE, 0, 0, 0);
+	assert_action(on(CROW_EVENT_DELIVERED, 0, 0), CROW_DO_RETURN, ECONNREFUSED, 0, 0);
+}
+
+static void test_a_program_that_gave_up_is_left_alone(void **state)
+{
+	(void)state;
+	begin(3);
+	on(CROW_EVENT_QUIET, 0, 1);
+	on(CROW_EVENT_HUNG_UP, 0, 2);
+	assert_action(on(CROW_EVENT_ERROR, 0, 2), CROW_DO_RETURN, EINPROGRESS, 0, 0);
+}
+
+static void test_nothing_can_be_returned_once_the_program_was_told(void **state)
+{
+	(void)state;
+	begin(3);
+	on(CROW_EVENT_QUIET, 0, 250);
+	assert_action(on(CROW_EVENT_STUCK, 0, 250), CROW_DO_RETURN, ETIMEDOUT, 0, 0);
+	begin(3);
+	on(CROW_EVENT_QUIET, 0, 1);
+	on(CROW_EVENT_QUIET, 0, 250);
+	assert_action(on(CROW_EVENT_STUCK, 0, 250), CROW_DO_SETTLE, 0, 0, 0);
+	begin(3);
+	on(CROW_EVENT_QUIET, 0, 1);
+	on(CROW_EVENT_QUIET, 0, 250);
+	assert_action(on(CROW_EVENT_FAILED, EADDRNOTAVAIL, 250), CROW_DO_SETTLE, 0, 0, 0);
+	assert_action(on(CROW_EVENT_DELIVERED, 0, 251), CROW_DO_RETURN, ETIMEDOUT, 0, 0);
 }
 
 static void test_no_limit_where_the_service_has_none(void **state)
@@ -177,7 +290,16 @@ int main(void)
 		cmocka_unit_test(test_our_limit_moves_on_the_applications_ends_it),
 		cmocka_unit_test(test_a_shorter_time_out_of_the_application_is_the_limit),
 		cmocka_unit_test(test_signals),
-		cmocka_unit_test(test_non_blocking),
+		cmocka_unit_test(test_non_blocking_errors_of_connect),
+		cmocka_unit_test(test_a_single_instance_is_not_looked_at),
+		cmocka_unit_test(test_connected_before_connect_returns),
+		cmocka_unit_test(test_refused_before_connect_returns),
+		cmocka_unit_test(test_any_error_that_came_by_packet_moves_on),
+		cmocka_unit_test(test_the_limit_of_a_pending_attempt),
+		cmocka_unit_test(test_the_last_failure_stays_on_the_socket_and_the_first_is_told),
+		cmocka_unit_test(test_all_refused_before_connect_returns),
+		cmocka_unit_test(test_a_program_that_gave_up_is_left_alone),
+		cmocka_unit_test(test_nothing_can_be_returned_once_the_program_was_told),
 		cmocka_unit_test(test_no_limit_where_the_service_has_none),
 		cmocka_unit_test(test_a_socket_that_cannot_be_reset),
 	};

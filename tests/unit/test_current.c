@@ -38,10 +38,15 @@ static struct crow_addr address(unsigned g)
 /* The clock of this program, libcrowfly-preload.a included. */
 static atomic_llong ahead_s;
 
+static atomic_bool stopped;
+static struct timespec stopped_at;
+
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
 	int result = (int)syscall(SYS_clock_gettime, id, ts);
 
+	if (atomic_load(&stopped))
+		*ts = stopped_at;
 	ts->tv_sec += (time_t)atomic_load(&ahead_s);
 	return result;
 }
@@ -185,11 +190,30 @@ static void test_what_may_be_ours(void **state)
 	assert_false(crow_current_may_have(&addr));
 }
 
+/* For connects to addresses that are ours: those that follow each other closely share a stat(). */
+static void test_an_age_of_a_tick(void **state)
+{
+	(void)state;
+	atomic_fetch_add(&ahead_s, 2); /* past the bad file of the test before */
+	publish(14);
+	assert_int_equal(look(CROW_CURRENT_SECOND), 14);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &stopped_at);
+	stopped_at.tv_sec -= (time_t)atomic_load(&ahead_s);
+	atomic_store(&stopped, true);
+	publish(15);
+	assert_int_equal(look(CROW_CURRENT_NOW), 15);
+	publish(16);
+	assert_int_equal(look(CROW_CURRENT_TICK), 15);
+	stopped_at.tv_nsec += 1000000;
+	assert_int_equal(look(CROW_CURRENT_TICK), 16);
+	atomic_store(&stopped, false);
+}
+
 /* For connects to addresses that are not ours, one stat() a second is the limit. */
 static void test_an_age_of_a_second(void **state)
 {
 	(void)state;
-	atomic_fetch_add(&ahead_s, 2); /* past the bad file of the test before */
+	atomic_fetch_add(&ahead_s, 2);
 	publish(17);
 	assert_int_equal(look(CROW_CURRENT_SECOND), 17);
 	publish(18);
@@ -249,6 +273,56 @@ static void test_a_child_starts_anew(void **state)
 	crow_current_leave(&reader);
 	assert_true(crow_current_enter(&parent, CROW_CURRENT_SECOND));
 	crow_current_leave(&parent);
+}
+
+/* Where the file cannot be read any more, a new set goes on with what the process had. */
+static void test_a_child_without_a_file_has_its_parents_image(void **state)
+{
+	struct crow_addr addr = address(15);
+	char path[64];
+	int status;
+	pid_t pid;
+
+	(void)state;
+	publish(15);
+	assert_int_equal(look(CROW_CURRENT_NOW), 15);
+	snprintf(path, sizeof(path), "%s/snapshot", dir);
+	unlink(path);
+	pid = fork();
+	if (pid == 0) {
+		bool good = look(CROW_CURRENT_NOW) == 15 && crow_current_may_have(&addr);
+
+		pid = fork();
+		if (pid == 0)
+			_exit(look(CROW_CURRENT_NOW) == 15 ? 0 : 1);
+		good = good && waitpid(pid, &status, 0) == pid && status == 0;
+		atomic_fetch_add(&ahead_s, 2);
+		_exit(good && try_publish(16) && look(CROW_CURRENT_SECOND) == 16 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void test_a_set_given_up_leaves_its_image_to_the_next(void **state)
+{
+	struct crow_current lost;
+	char path[64];
+
+	(void)state;
+	publish(23);
+	assert_int_equal(look(CROW_CURRENT_NOW), 23);
+	assert_true(crow_current_enter(&lost, CROW_CURRENT_NOW));
+	publish(24);
+	assert_int_equal(look(CROW_CURRENT_NOW), 24);
+	snprintf(path, sizeof(path), "%s/snapshot", dir);
+	unlink(path);
+	assert_int_equal(look(CROW_CURRENT_NOW), 24); /* no copy is free from here on */
+	atomic_fetch_add(&ahead_s, 11);
+	assert_int_equal(look(CROW_CURRENT_NOW), 24);
+	publish(25);
+	atomic_fetch_add(&ahead_s, 2);
+	assert_int_equal(look(CROW_CURRENT_NOW), 25);
+	crow_current_leave(&lost);
 }
 
 static atomic_bool stop;
@@ -312,9 +386,12 @@ int main(void)
 		cmocka_unit_test(test_a_reader_keeps_its_image),
 		cmocka_unit_test(test_a_bad_file_changes_nothing),
 		cmocka_unit_test(test_what_may_be_ours),
+		cmocka_unit_test(test_an_age_of_a_tick),
 		cmocka_unit_test(test_an_age_of_a_second),
 		cmocka_unit_test(test_a_reader_that_never_leaves_stops_updates_for_a_while_only),
 		cmocka_unit_test(test_a_child_starts_anew),
+		cmocka_unit_test(test_a_child_without_a_file_has_its_parents_image),
+		cmocka_unit_test(test_a_set_given_up_leaves_its_image_to_the_next),
 		cmocka_unit_test(test_threads_signals_and_forks_never_see_a_torn_image),
 	};
 

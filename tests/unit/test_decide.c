@@ -216,6 +216,58 @@ static void test_an_address_of_two_services_is_the_last_resolved_ones(void **sta
 	}
 }
 
+enum { MANY = 40 };
+
+/* One machine with a service on each of many ports, and one of them on `first`. */
+static const struct crow_image *many_at_one_address(uint16_t first)
+{
+	char config[1024] = "[source s]\nendpoint=http://127.0.0.1:1\nservices=";
+	char name[8];
+
+	for (int i = 0; i < MANY; i++)
+		sprintf(config + strlen(config), "s%d,", i);
+	config[strlen(config) - 1] = '\n';
+	setup_with(config);
+	for (uint16_t i = 0; i < MANY; i++) {
+		struct fixture_item item = {"10.0.0.1", i == MANY / 2 ? first : 8000 + i, 1};
+
+		snprintf(name, sizeof(name), "s%d", i);
+		fixture_take(&f, name, &item, 1);
+	}
+	return build();
+}
+
+/* The name of the service that 10.0.0.1:80 means to who resolved that one last. */
+static const char *meant_after(const struct crow_image *img, uint32_t service)
+{
+	static struct crow_decision decision;
+	struct crow_target asked = target("10.0.0.1", 80);
+	uint64_t recent = crow_service_key(img, service);
+	struct crow_hints hints = {&recent, 1};
+
+	crow_decide(img, &asked, &hints, 1, &decision);
+	return decision.service;
+}
+
+static void test_many_services_at_an_address_are_told_apart(void **state)
+{
+	const struct crow_image *img = many_at_one_address(9999);
+
+	(void)state;
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_string_equal(meant_after(img, i),
+				    crow_image_string(img, crow_image_service(img, i)->name));
+}
+
+static void test_who_has_exactly_that_port_comes_before_all_others(void **state)
+{
+	const struct crow_image *img = many_at_one_address(80);
+
+	(void)state;
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_string_equal(meant_after(img, i), "s20");
+}
+
 static void test_several_on_one_address_share_its_service_port(void **state)
 {
 	static const struct fixture_item same[] = {
@@ -289,9 +341,9 @@ static void test_names_and_aliases(void **state)
 	fixture_take(&f, "one", four, 4);
 	fixture_take(&f, "two_b", four, 4);
 	img = build();
-	crow_names_open(
-		"A.example.=two_b,b.example=two-b.eas.internal,=x,c,d.example=,e.example=Model."
-		"Example.com,one.eas.internal=two_b");
+	crow_names_open("A.example.=two_b,  b.example = two-b.eas.internal "
+			",=x,c,d.example=,e.example=Model."
+			"Example.com,one.eas.internal=two_b");
 	assert_int_equal(find(img, "a.Example", "two_b"), CROW_HOST_SERVICE);
 	assert_int_equal(find(img, "b.example", "two_b"), CROW_HOST_SERVICE);
 	assert_int_equal(find(img, "e.example.", "one"), CROW_HOST_SERVICE);
@@ -332,6 +384,10 @@ int main(void)
 		cmocka_unit_test_teardown(test_a_family_stays_a_family, teardown),
 		cmocka_unit_test_teardown(test_nobody_up_leaves_the_one_asked_for, teardown),
 		cmocka_unit_test_teardown(test_an_address_of_two_services_is_the_last_resolved_ones,
+					  teardown),
+		cmocka_unit_test_teardown(test_many_services_at_an_address_are_told_apart,
+					  teardown),
+		cmocka_unit_test_teardown(test_who_has_exactly_that_port_comes_before_all_others,
 					  teardown),
 		cmocka_unit_test_teardown(test_several_on_one_address_share_its_service_port,
 					  teardown),

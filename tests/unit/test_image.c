@@ -103,12 +103,19 @@ static void test_zones(void **state)
 	assert_null(crow_image_find_zone(img, "internal", 8));
 }
 
-static size_t owners(const char *ip, uint16_t port, struct crow_owner out[CROW_OWNERS_MAX])
+#define OWNERS_MAX 4
+
+/* How many there are, all of them exact or none. */
+static size_t owners(const char *ip, uint16_t port, bool exact, struct crow_owner out[OWNERS_MAX])
 {
 	struct crow_addr addr;
+	uint32_t probe = 0;
+	size_t count = 0;
 
 	assert_true(crow_addr_parse(ip, strlen(ip), &addr));
-	return crow_image_owners(img, &addr, port, out, CROW_OWNERS_MAX);
+	while (count < OWNERS_MAX && crow_image_next_owner(img, &addr, port, &probe, &out[count]))
+		assert_int_equal(out[count++].exact, exact);
+	return count;
 }
 
 static const char *owner_name(const struct crow_owner *owner)
@@ -118,44 +125,45 @@ static const char *owner_name(const struct crow_owner *owner)
 
 static void test_exact_owner(void **state)
 {
-	struct crow_owner out[CROW_OWNERS_MAX];
+	struct crow_owner out[OWNERS_MAX];
 
 	(void)state;
-	assert_int_equal(owners("10.0.0.1", 8001, out), 1);
+	assert_int_equal(owners("10.0.0.1", 8001, true, out), 1);
 	assert_string_equal(owner_name(&out[0]), "one");
 	assert_int_equal(crow_image_instance(img, out[0].instance)->port, 8001);
-	assert_int_equal(owners("10.0.0.2", 8000, out), 2); /* both services have it */
-	assert_int_equal(owners("10.0.0.9", 8000, out), 0);
-	assert_int_equal(owners("10.0.0.1", 9999, out), 0);
-	assert_int_equal(owners("2001:db8::1", 8000, out), 1);
+	assert_int_equal(owners("10.0.0.2", 8000, true, out), 2); /* both services have it */
+	assert_int_equal(owners("10.0.0.9", 8000, false, out), 0);
+	assert_int_equal(owners("10.0.0.1", 9999, false, out), 0);
+	assert_int_equal(owners("2001:db8::1", 8000, true, out), 1);
 }
 
 static void test_translated_owner(void **state)
 {
-	struct crow_owner out[CROW_OWNERS_MAX];
+	struct crow_owner out[OWNERS_MAX];
 
 	(void)state;
-	assert_int_equal(owners("10.0.0.3", 81, out), 1);
+	assert_int_equal(owners("10.0.0.3", 81, false, out), 1);
 	assert_int_equal(crow_image_instance(img, out[0].instance)->state, CROW_STATE_DRAINED);
 	/* Two instances of one service share this address: it does not tell which is meant. */
-	assert_int_equal(owners("10.0.0.1", 81, out), 1);
+	assert_int_equal(owners("10.0.0.1", 81, false, out), 1);
 	assert_int_equal(out[0].instance, CROW_SNAP_NONE);
-	assert_int_equal(owners("10.0.0.2", 80, out), 1); /* two_b's own port is the default */
+	assert_int_equal(owners("10.0.0.2", 80, false, out),
+			 1); /* two_b's own port is the default */
 	assert_string_equal(owner_name(&out[0]), "two_b");
 }
 
 static void test_tombstone_owner(void **state)
 {
-	struct crow_owner out[CROW_OWNERS_MAX];
+	struct crow_owner out[OWNERS_MAX];
 
 	(void)state;
 	fixture_take(&f, "one", one_later, 3);
 	free(published);
 	published = fixture_build(&f);
 	img = &published->image;
-	assert_int_equal(owners("10.0.0.1", 8001, out), 1);
+	assert_int_equal(owners("10.0.0.1", 8001, false, out), 1);
 	assert_int_equal(crow_image_instance(img, out[0].instance)->state, CROW_STATE_TOMBSTONE);
-	assert_int_equal(owners("10.0.0.1", 81, out), 1);
+	assert_int_equal(owners("10.0.0.1", 81, false, out), 1);
 	assert_int_equal(out[0].instance, CROW_SNAP_NONE);
 }
 
@@ -173,15 +181,17 @@ static void test_has_address(void **state)
 /* Everything that a reader may ask of an image. */
 static void exercise(const struct crow_image *any)
 {
-	struct crow_owner out[CROW_OWNERS_MAX];
+	struct crow_owner owner;
 	struct crow_addr addr;
 	uint32_t picks[CROW_PICK_SEVERAL_MAX];
 
 	crow_image_find_name(any, "one.eas.internal", 16);
 	crow_image_find_zone(any, "one.eas.internal", 16);
 	crow_addr_parse("10.0.0.2", 8, &addr);
-	crow_image_owners(any, &addr, 8000, out, CROW_OWNERS_MAX);
-	crow_image_owners(any, &addr, 80, out, CROW_OWNERS_MAX);
+	for (uint32_t probe = 0; crow_image_next_owner(any, &addr, 8000, &probe, &owner);)
+		crow_image_instance(any, owner.instance);
+	for (uint32_t probe = 0; crow_image_next_owner(any, &addr, 80, &probe, &owner);)
+		crow_image_instance(any, owner.instance);
 	crow_image_has_address(any, &addr);
 	for (uint32_t s = 0; s < crow_image_service_count(any) && s < 8; s++)
 		for (uint64_t seq = 0; seq < 4; seq++)

@@ -1,0 +1,45 @@
+/*
+ * One connect() under way: what the program asked for, where it may go, and the system calls that
+ * the state machine of attempt.h orders. A value of whoever runs it: connect() has it on its stack,
+ * and keeps it as pending (pending.h) if it is not over by then.
+ */
+#ifndef CROW_COURSE_H
+#define CROW_COURSE_H
+
+#include "preload/attempt.h"
+#include "preload/decide.h"
+#include "preload/fd.h"
+
+struct crow_course {
+	int fd;
+	const struct sockaddr *addr; /* the program's own; NULL once its connect() has returned */
+	socklen_t len;
+	sa_family_t family;
+	struct crow_target asked;
+	struct crow_decision decision;
+	struct crow_attempt attempt;
+	struct timeval own_timeout; /* the application's SO_SNDTIMEO, zero = none */
+	int64_t own_timeout_ns;
+	int64_t set_timeout_ns; /* what the socket has now */
+	bool has_user_timeout;  /* TCP_USER_TIMEOUT is ours, and was 0 */
+	struct crow_options options;
+};
+
+/* CLOCK_MONOTONIC, the clock of all attempts. */
+int64_t crow_course_now_ns(void);
+
+/* The first action. */
+struct crow_action crow_course_start(struct crow_course *course, const struct crow_socket *facts);
+
+/* Carries out the action and those that follow from it, to one that the caller has to do:
+ * CROW_DO_RETURN, CROW_DO_WAIT or CROW_DO_SETTLE. Clobbers errno. A non-blocking socket makes no
+ * call that blocks; course->fd may be another descriptor of the same socket for the time. */
+struct crow_action crow_course_run(struct crow_course *course, struct crow_action action);
+
+/* Tells the daemon that the instance being tried failed. */
+void crow_course_blame(const struct crow_course *course, int error);
+
+/* Takes back what was set on the socket for the attempt's time. */
+void crow_course_restore(struct crow_course *course);
+
+#endif

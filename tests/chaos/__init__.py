@@ -1,0 +1,1 @@
+"""Chaos: programs connect while instances come and go, and nobody may notice."""
