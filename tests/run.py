@@ -131,10 +131,13 @@ def system(build):
 
 
 def arch(build):
-    """The invariants, and that each check fails on a seeded violation."""
-    code, output = run([PYTHON, "tests/arch/check.py", "--build", build])
-    print(output.rstrip())
-    tally = Tally(passed=code == 0, failed=code != 0)
+    """The format, the invariants, and that each check fails on a seeded violation."""
+    tally = Tally()
+    for command in (["make", "-s", "check-format"],
+                    [PYTHON, "tests/arch/check.py", "--build", build]):
+        code, output = run(command)
+        print(output.rstrip())
+        tally.add(Tally(passed=code == 0, failed=code != 0))
     tally.add(pytest(build, "tests/arch"))
     return tally
 

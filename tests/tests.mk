@@ -56,7 +56,7 @@ bench: deps-bench ## every figure of the README, as a ratio or against a limit o
 	$(Q)$(MAKE) --no-print-directory bench-built
 	$(Q)CROWFLY_BUILD=$(BUILD) $(PYTHON) -m bench.run
 
-SOURCES = $(shell git ls-files '*.c' '*.h')
+SOURCES = $(shell find resolver preload daemon cli tests bench docs -name '*.[ch]')
 format: ## clang-format over everything
 	$(Q)clang-format -i $(SOURCES)
 check-format: ## says what clang-format would change
