@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "preload/real.h"
@@ -14,9 +14,14 @@
 /* A slot is held for as long as a handshake over loopback takes. */
 #define STUCK_NS INT64_C(10000000000)
 
-/* How often to look again at a slot that another thread holds, each time leaving it the cpu: far
- * more than it needs, and an end if the holder is what this thread's signal handler interrupted. */
-#define YIELDS_MAX 1000
+/* How often to look again at a slot that another thread holds, after a nap each: a holder that is
+ * preempted is away for some 10 ms. 0.15 s in all, which ends if the holder is what this thread's
+ * signal handler interrupted. */
+#define NAPS_MAX 1000
+#define NAP_NS   100000
+
+/* Sockets asked of the kernel at once: 1.5 KiB of the stack of whoever called a wait function. */
+#define BATCH 128
 
 /* How long SO_ERROR waits for the instance that it has just moved to: an event loop may stall for
  * that long and nobody notices, and next door it is enough. */
@@ -149,7 +154,19 @@ static bool is_socket_of(int fd, int slot)
 	return crow_fd_cookie(fd, &cookie) && cookie == table->bodies[slot].cookie;
 }
 
-/* The slot of the descriptor in one of two states, held; -1 if there is none. */
+/* Waits while a slot is held, though not for ever. */
+static enum state wait_for_holder(int slot)
+{
+	const struct timespec nap = {.tv_nsec = NAP_NS};
+
+	for (int naps = 0; state_of(slot) == BUSY && naps < NAPS_MAX; naps++)
+		nanosleep(&nap, NULL);
+	return state_of(slot);
+}
+
+/* The slot of the descriptor in one of two states, held; -1 if there is none. One that another
+ * thread holds is waited for: the socket may be between a reset and the next connect(), and what
+ * the kernel says of it then (ECONNRESET) is nobody's to know. */
 static int hold_by_fd(int fd, enum state one, enum state other, enum state *was)
 {
 	for (int slot = 0; slot < CROW_PENDING_MAX; slot++) {
@@ -157,7 +174,7 @@ static int hold_by_fd(int fd, enum state one, enum state other, enum state *was)
 
 		if (atomic_load_explicit(&head->fd, memory_order_relaxed) != fd)
 			continue;
-		*was = state_of(slot);
+		*was = wait_for_holder(slot);
 		if ((*was != one && *was != other) || !hold(slot, *was))
 			continue;
 		if (atomic_load_explicit(&head->fd, memory_order_relaxed) == fd)
@@ -278,12 +295,13 @@ static bool serve_slot(int slot)
 	return moved;
 }
 
-/* Pending slots, as poll() wants them; *busy: others are held. */
-static nfds_t list_pending(struct pollfd *fds, int *slots, bool *busy)
+/* Up to BATCH pending slots from *slot on, as poll() wants them; *busy: others are held. */
+static nfds_t list_pending(int *next, struct pollfd *fds, int *slots, bool *busy)
 {
 	nfds_t count = 0;
 
-	for (int slot = 0; slot < CROW_PENDING_MAX; slot++) {
+	while (*next < CROW_PENDING_MAX && count < BATCH) {
+		int slot = (*next)++;
 		struct head *head = &table->heads[slot];
 		enum state state = state_of(slot);
 
@@ -309,25 +327,36 @@ static bool is_due(int slot, int64_t now)
 	return limit != 0 && now >= limit;
 }
 
-static struct crow_served serve(void)
+/* Those of which the kernel has news, or whose limit is over. */
+static void serve_batch(const struct pollfd *fds, const int *slots, nfds_t count,
+			struct crow_served *served)
 {
-	struct pollfd fds[CROW_PENDING_MAX];
-	struct crow_served served = {0};
-	int slots[CROW_PENDING_MAX];
 	int64_t now = crow_course_now_ns();
-	nfds_t count = list_pending(fds, slots, &served.busy);
 
-	if (count == 0 || crow_real_poll(fds, count, 0) < 0)
-		return served;
 	for (nfds_t i = 0; i < count; i++) {
 		if (fds[i].revents == 0 && !is_due(slots[i], now))
 			continue;
 		if (!hold(slots[i], PENDING)) {
-			served.busy = true;
+			served->busy = true;
 			continue;
 		}
-		served.claims++;
-		served.moved |= serve_slot(slots[i]);
+		served->claims++;
+		served->moved |= serve_slot(slots[i]);
+	}
+}
+
+static struct crow_served serve(void)
+{
+	struct crow_served served = {0};
+	struct pollfd fds[BATCH];
+	int slots[BATCH];
+	int next = 0;
+
+	while (next < CROW_PENDING_MAX) {
+		nfds_t count = list_pending(&next, fds, slots, &served.busy);
+
+		if (count > 0 && crow_real_poll(fds, count, 0) >= 0)
+			serve_batch(fds, slots, count, &served);
 	}
 	return served;
 }
@@ -377,15 +406,13 @@ size_t crow_pending_touched(uint64_t since, int fds[CROW_PENDING_MAX])
 	return count;
 }
 
-/* Waits while the descriptor's slot is held, though not for ever; true if it then is pending. */
+/* True if the descriptor's slot is pending, once nobody holds it. */
 static bool is_pending(int fd)
 {
 	for (int slot = 0; slot < CROW_PENDING_MAX; slot++) {
 		if (atomic_load_explicit(&table->heads[slot].fd, memory_order_relaxed) != fd)
 			continue;
-		for (int yields = 0; state_of(slot) == BUSY && yields < YIELDS_MAX; yields++)
-			sched_yield();
-		if (state_of(slot) == PENDING)
+		if (wait_for_holder(slot) == PENDING)
 			return true;
 	}
 	return false;

@@ -19,7 +19,9 @@
 
 #include "preload/course.h"
 
-#define CROW_PENDING_MAX 128
+/* What a crawler or a proxy under load has in flight; 600 KiB of pages that are touched on use. A
+ * connect() that finds the table full is left to the kernel. */
+#define CROW_PENDING_MAX 1024
 
 /* What the wait functions load: bits 0-15 count slots that are pending or held, 16-31 those that
  * are settled, 32-63 how often a slot was taken hold of. */

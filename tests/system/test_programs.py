@@ -245,7 +245,7 @@ LOOPS = {
 }
 
 
-@pytest.mark.parametrize("times", [1, 20])
+@pytest.mark.parametrize("times", [1, 20, 200])
 @pytest.mark.parametrize("name", LOOPS)
 def test_a_loop_turns_while_an_instance_does_not_answer(stage, name, times):
     if reason := missing(name):
