@@ -1,15 +1,19 @@
 /*
- * What a program pays that connects to instances; bench/run.py runs it with and without the
- * library. Times are medians, in ns. libc alone.
+ * What a program pays that connects to instances, under the library: its calls against those of
+ * libc's own functions in the same process, in turn, so that what the machine does meanwhile hits
+ * both. Times are medians, in ns: lines "NAME VALUE". libc alone.
  *
- *   connects serve                 prints "IP PORT", accepts and closes until stdin ends
- *   connects block IP PORT COUNT   socket, connect, close
- *   connects event IP PORT COUNT   the same as event loops do it: non-blocking, registered with
- *                                  epoll before, waited for, SO_ERROR asked
- *   connects idle CALL COUNT       one poll, epoll or select that has something to return, while
- *                                  nothing connects
+ *   connects serve                       prints "IP PORT", accepts and closes until stdin ends
+ *   connects block GOOD PORT BAD PORT N  socket, connect, close: bare and with the library, to one
+ *                                        that answers; bare to one that refuses; and with the
+ *                                        library to that one, which moves on
+ *   connects event GOOD PORT BAD PORT N  the same as event loops do it: non-blocking, registered
+ *                                        with epoll before, waited for, SO_ERROR asked
+ *   connects idle CALL N                 one poll, epoll or select that has something to return,
+ *                                        while nothing connects
  */
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -76,53 +80,98 @@ static void abort_connection(int fd)
 	close(fd);
 }
 
-static void connect_blocking(const struct sockaddr_in *to)
+struct calls {
+	int (*connect)(int, const struct sockaddr *, socklen_t);
+	int (*epoll_ctl)(int, int, int, struct epoll_event *);
+	int (*epoll_wait)(int, struct epoll_event *, int, int);
+	int (*getsockopt)(int, int, int, void *, socklen_t *);
+	int (*poll)(struct pollfd *, nfds_t, int);
+	int (*select)(int, fd_set *, fd_set *, fd_set *, struct timeval *);
+};
+
+/* From a handle of libc, or as the program gets them. */
+static struct calls calls_of(void *from)
+{
+	struct calls calls;
+
+	*(void **)&calls.connect = dlsym(from, "connect");
+	*(void **)&calls.epoll_ctl = dlsym(from, "epoll_ctl");
+	*(void **)&calls.epoll_wait = dlsym(from, "epoll_wait");
+	*(void **)&calls.getsockopt = dlsym(from, "getsockopt");
+	*(void **)&calls.poll = dlsym(from, "poll");
+	*(void **)&calls.select = dlsym(from, "select");
+	return calls;
+}
+
+static struct calls bare, loaded;
+
+static void connect_blocking(const struct calls *calls, const struct sockaddr_in *to)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	connect(fd, (const struct sockaddr *)to, sizeof(*to));
+	calls->connect(fd, (const struct sockaddr *)to, sizeof(*to));
 	abort_connection(fd);
 }
 
-static void connect_in_event_loop(int epfd, const struct sockaddr_in *to)
+static void connect_in_event_loop(const struct calls *calls, const struct sockaddr_in *to)
 {
+	static int epfd;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.fd = fd};
 	int error = 0;
 	socklen_t len = sizeof(error);
 
-	epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event);
-	connect(fd, (const struct sockaddr *)to, sizeof(*to));
-	do
-		epoll_wait(epfd, &event, 1, 5000);
-	while ((event.events & (EPOLLOUT | EPOLLHUP)) == (EPOLLOUT | EPOLLHUP) &&
-	       (event.events & EPOLLERR) == 0); /* before connect() */
-	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (epfd == 0)
+		epfd = epoll_create1(0);
+	calls->epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event);
+	calls->connect(fd, (const struct sockaddr *)to, sizeof(*to));
+	must(calls->epoll_wait(epfd, &event, 1, 5000) == 1, "epoll_wait");
+	calls->getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	abort_connection(fd);
 }
 
-static int time_connects(bool events, const char *ip, const char *port, long count)
+static double time_connect(bool events, const struct calls *calls, const struct sockaddr_in *to)
+{
+	double start = seconds(CLOCK_MONOTONIC);
+
+	if (events)
+		connect_in_event_loop(calls, to);
+	else
+		connect_blocking(calls, to);
+	return (seconds(CLOCK_MONOTONIC) - start) * 1e9;
+}
+
+static struct sockaddr_in address_of(const char *ip, const char *port)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
-	double *took = calloc((size_t)count, sizeof(*took));
-	int epfd = epoll_create1(0);
 
-	must(inet_pton(AF_INET, ip, &to.sin_addr) == 1 && took != NULL && epfd >= 0, ip);
-	for (long i = 0; i < count; i++) {
-		double start = seconds(CLOCK_MONOTONIC);
+	must(inet_pton(AF_INET, ip, &to.sin_addr) == 1, ip);
+	return to;
+}
 
-		if (events)
-			connect_in_event_loop(epfd, &to);
-		else
-			connect_blocking(&to);
-		took[i] = seconds(CLOCK_MONOTONIC) - start;
+static int time_connects(bool events, char **addresses, size_t count)
+{
+	static const char *const names[] = {"bare", "healthy", "refused", "moved"};
+	struct sockaddr_in good = address_of(addresses[0], addresses[1]);
+	struct sockaddr_in bad = address_of(addresses[2], addresses[3]);
+	double *took[4];
+
+	for (int i = 0; i < 4; i++)
+		must((took[i] = calloc(count, sizeof(double))) != NULL, "calloc");
+	for (size_t i = 0; i < count; i++) {
+		took[0][i] = time_connect(events, &bare, &good);
+		took[1][i] = time_connect(events, &loaded, &good);
+		took[2][i] = time_connect(events, &bare, &bad);
+		took[3][i] = time_connect(events, &loaded, &bad);
 	}
-	printf("%.1f\n", median(took, (size_t)count) * 1e9);
-	free(took);
+	for (int i = 0; i < 4; i++) {
+		printf("%s %.1f\n", names[i], median(took[i], count));
+		free(took[i]);
+	}
 	return 0;
 }
 
-static void wait_once(char call, int fd, int epfd)
+static void wait_once(const struct calls *calls, char call, int fd, int epfd)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLIN};
 	struct timeval timeout = {.tv_sec = 1};
@@ -130,33 +179,43 @@ static void wait_once(char call, int fd, int epfd)
 	fd_set set;
 
 	if (call == 'p') {
-		poll(&ready, 1, 1000);
+		calls->poll(&ready, 1, 1000);
 	} else if (call == 'e') {
-		epoll_wait(epfd, &event, 1, 1000);
+		calls->epoll_wait(epfd, &event, 1, 1000);
 	} else {
 		FD_ZERO(&set);
 		FD_SET(fd, &set);
-		select(fd + 1, &set, NULL, NULL, &timeout);
+		calls->select(fd + 1, &set, NULL, NULL, &timeout);
 	}
 }
 
-static int time_waits(char call, long count)
+#define WAITS 1000 /* in one slice */
+
+static double time_waits(const struct calls *calls, char call, int fd, int epfd)
+{
+	double start = seconds(CLOCK_MONOTONIC);
+
+	for (int i = 0; i < WAITS; i++)
+		wait_once(calls, call, fd, epfd);
+	return (seconds(CLOCK_MONOTONIC) - start) / WAITS * 1e9;
+}
+
+static int time_idle(char call, size_t slices)
 {
 	int fd = eventfd(1, 0);
 	int epfd = epoll_create1(0);
 	struct epoll_event event = {.events = EPOLLIN};
-	enum { SLICES = 101 };
-	double took[SLICES];
+	double *without = calloc(slices, sizeof(double)), *with = calloc(slices, sizeof(double));
 
 	must(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
-	for (int slice = 0; slice < SLICES; slice++) {
-		double start = seconds(CLOCK_MONOTONIC);
-
-		for (long i = 0; i < count / SLICES; i++)
-			wait_once(call, fd, epfd);
-		took[slice] = (seconds(CLOCK_MONOTONIC) - start) / (double)(count / SLICES) * 1e9;
+	must(without != NULL && with != NULL, "calloc");
+	for (size_t i = 0; i < slices; i++) {
+		without[i] = time_waits(&bare, call, fd, epfd);
+		with[i] = time_waits(&loaded, call, fd, epfd);
 	}
-	printf("%.2f\n", median(took, SLICES));
+	printf("bare %.2f\nloaded %.2f\n", median(without, slices), median(with, slices));
+	free(without);
+	free(with);
 	return 0;
 }
 
@@ -164,12 +223,14 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "serve") == 0)
 		return serve();
-	if (argc == 5 && (strcmp(argv[1], "block") == 0 || strcmp(argv[1], "event") == 0))
-		return time_connects(argv[1][0] == 'e', argv[2], argv[3], atol(argv[4]));
+	bare = calls_of(dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD));
+	loaded = calls_of(RTLD_DEFAULT);
+	if (argc == 7 && (strcmp(argv[1], "block") == 0 || strcmp(argv[1], "event") == 0))
+		return time_connects(argv[1][0] == 'e', argv + 2, (size_t)atol(argv[6]));
 	if (argc == 4 && strcmp(argv[1], "idle") == 0)
-		return time_waits(argv[2][0], atol(argv[3]));
-	fputs("usage: connects serve | block IP PORT COUNT | event IP PORT COUNT |\n"
-	      "       idle poll|epoll|select COUNT\n",
+		return time_idle(argv[2][0], (size_t)atol(argv[3]));
+	fputs("usage: connects serve | block|event GOOD PORT BAD PORT N | idle poll|epoll|select "
+	      "N\n",
 	      stderr);
 	return 2;
 }

@@ -209,41 +209,32 @@ def serving_addresses(addresses):
         yield daemon
 
 
-def connect_ns(how, address, daemon=None):
-    env = preload_environment(daemon.runtime_dir) if daemon else None
-    return float(output_of(CONNECTS, how, *address, 1001, env=env))
+def connects(daemon, *arguments):
+    """Lines "NAME VALUE" of bench/connects under the library."""
+    lines = output_of(CONNECTS, *arguments, env=preload_environment(daemon.runtime_dir))
+    return {line.split()[0]: float(line.split()[1]) for line in lines.splitlines()}
 
 
 def bench_connect(report):
     print("connect() to instances on this machine, with the library and without, in turn")
     with two_addresses() as (good, closed), serving_addresses([good, closed]) as daemon:
         for what, how, most in (("blocking", "block", 1.03), ("in an event loop", "event", 1.05)):
-            bare, healthy, refused, moved = [], [], [], []
-            for _ in range(21):
-                bare.append(connect_ns(how, good))
-                healthy.append(connect_ns(how, good, daemon))
-                refused.append(connect_ns(how, closed))
-                moved.append(connect_ns(how, closed, daemon))
-            report.row(f"{what}, to one that answers, without", statistics.median(bare) / 1e3,
-                       "us")
+            found = connects(daemon, how, *good, *closed, 10001)
+            report.row(f"{what}, to one that answers, without", found["bare"] / 1e3, "us")
             report.row(f"{what}, to one that answers, times that",
-                       statistics.median(h / b for h, b in zip(healthy, bare)), most=most)
+                       found["healthy"] / found["bare"], most=most)
             report.row(f"{what}, refused then good, more than both",
-                       statistics.median(m - r - b for m, r, b in zip(moved, refused, bare)) / 1e3,
-                       "us", most=5)
+                       (found["moved"] - found["refused"] - found["bare"]) / 1e3, "us", most=5)
 
 
 def bench_idle(report):
     print("waits while no connect is pending, with the library and without, in turn")
     with serving(10) as daemon:
-        env = preload_environment(daemon.runtime_dir)
         for call in ("poll", "epoll", "select"):
-            pairs = [(float(output_of(CONNECTS, "idle", call, 500000)),
-                      float(output_of(CONNECTS, "idle", call, 500000, env=env)))
-                     for _ in range(11)]
-            report.row(f"{call}, without", statistics.median(bare for bare, _ in pairs), "ns")
-            report.row(f"{call}, added by the library",
-                       statistics.median(loaded - bare for bare, loaded in pairs), "ns", most=10)
+            found = connects(daemon, "idle", call, 1001)
+            report.row(f"{call}, without", found["bare"], "ns")
+            report.row(f"{call}, added by the library", found["loaded"] - found["bare"], "ns",
+                       most=10)
 
 
 def bench_scale(report):

@@ -219,10 +219,9 @@ struct crow_action crow_course_start(struct crow_course *course, const struct cr
 {
 	int64_t each_ns = (int64_t)course->decision.attempt_timeout_ms * 1000000;
 
-	/* With one instance there is nothing to save time or options for. */
-	if (course->decision.count > 1 && facts->nonblocking) {
-		crow_fd_save_segment(course->fd, &course->options);
-	} else if (course->decision.count > 1) {
+	/* With one instance there is nothing to save time or options for; a non-blocking socket
+	 * has its options still when it fails. */
+	if (course->decision.count > 1 && !facts->nonblocking) {
 		crow_fd_save_options(course->fd, &course->options);
 		course->own_timeout = crow_fd_send_timeout(course->fd);
 		course->own_timeout_ns = to_ns(course->own_timeout);

@@ -22,15 +22,19 @@ struct call {
 	const sigset_t *mask;
 };
 
+static inline __attribute__((always_inline)) int real_ms(const struct call *call, int timeout_ms)
+{
+	if (call->form == WAIT)
+		return crow_real_epoll_wait(call->epfd, call->events, call->max, timeout_ms);
+	return crow_real_epoll_pwait(call->epfd, call->events, call->max, timeout_ms, call->mask);
+}
+
 static int wait_for(const struct call *call, int64_t ns)
 {
 	struct timespec ts;
 
-	if (call->form == WAIT)
-		return crow_real_epoll_wait(call->epfd, call->events, call->max, crow_vigil_ms(ns));
-	if (call->form == PWAIT)
-		return crow_real_epoll_pwait(call->epfd, call->events, call->max, crow_vigil_ms(ns),
-					     call->mask);
+	if (call->form != PWAIT2)
+		return real_ms(call, crow_vigil_ms(ns));
 	return crow_real_epoll_pwait2(call->epfd, call->events, call->max,
 				      crow_vigil_timespec(ns, &ts), call->mask);
 }
@@ -71,20 +75,19 @@ static void rearm(int epfd, const struct crow_interest *interest, const struct e
 	crow_real_epoll_ctl(epfd, EPOLL_CTL_MOD, interest->fd, &again);
 }
 
-static bool is_of(int epfd, int fd, const struct epoll_event *event, struct crow_interest *interest)
-{
-	return crow_interest_recall(epfd, fd, interest) && interest->data == event->data.u64;
-}
-
-/* The descriptor, of those touched, that an event comes from; -1 if none. */
+/* The descriptor, of those touched, that an event comes from; -1 if none. The kernel's list, which
+ * is long where a server has many connections, is read for those alone that the record lacks. */
 static int find(int epfd, const int *fds, size_t count, const struct epoll_event *event,
 		struct crow_interest *interest)
 {
+	uint64_t data = event->data.u64;
+
 	for (size_t i = 0; i < count; i++)
-		if (is_of(epfd, fds[i], event, interest))
+		if (crow_interest_recall(epfd, fds[i], interest) && interest->data == data)
 			return fds[i];
 	for (size_t i = 0; i < count; i++)
-		if (crow_interest_look_up(epfd, fds[i], event->data.u64, interest))
+		if (!crow_interest_recall(epfd, fds[i], interest) &&
+		    crow_interest_look_up(epfd, fds[i], data, interest))
 			return fds[i];
 	return -1;
 }
@@ -157,7 +160,7 @@ static __attribute__((noinline)) int doubt(struct call call, uint64_t activity, 
 	return go_on(&call, &vigil, ready);
 }
 
-static inline int wait_ms(struct call call, int timeout_ms)
+static inline __attribute__((always_inline)) int wait_ms(struct call call, int timeout_ms)
 {
 	uint64_t activity = crow_pending_activity();
 	int64_t started_ns;
@@ -165,11 +168,10 @@ static inline int wait_ms(struct call call, int timeout_ms)
 
 	if (__builtin_expect(crow_pending_is_any(activity), 0))
 		return watch(call, activity, crow_vigil_ns_of_ms(timeout_ms));
+	if (crow_vigil_is_alone())
+		return real_ms(&call, timeout_ms);
 	started_ns = timeout_ms > 0 ? crow_vigil_start_ns() : 0;
-	ready = call.form == WAIT
-			? crow_real_epoll_wait(call.epfd, call.events, call.max, timeout_ms)
-			: crow_real_epoll_pwait(call.epfd, call.events, call.max, timeout_ms,
-						call.mask);
+	ready = real_ms(&call, timeout_ms);
 	if (__builtin_expect(ready <= 0 || crow_pending_activity() == activity, 1))
 		return ready;
 	return doubt(call, activity, started_ns, crow_vigil_ns_of_ms(timeout_ms), ready);
@@ -202,6 +204,8 @@ CROW_EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max,
 
 	if (__builtin_expect(crow_pending_is_any(activity), 0) && crow_vigil_is_valid(timeout))
 		return watch(call, activity, crow_vigil_ns_of(timeout));
+	if (crow_vigil_is_alone())
+		return crow_real_epoll_pwait2(epfd, events, max, timeout, mask);
 	started_ns = timeout != NULL ? crow_vigil_start_ns() : 0;
 	ready = crow_real_epoll_pwait2(epfd, events, max, timeout, mask);
 	if (__builtin_expect(ready <= 0 || crow_pending_activity() == activity, 1))

@@ -24,6 +24,9 @@
 /* What a socket has for TCP_MAXSEG until it is set or connects (RFC 1122 4.2.2.6). */
 #define DEFAULT_SEGMENT 536
 
+/* What TCP_MAXSEG is less by while the socket connects (RFC 7323, and two bytes of padding). */
+#define TIMESTAMPS_SIZE 12
+
 /* linux/include/net/tcp.h: the largest window before and after scaling. */
 #define WINDOW_MAX       65535
 #define WINDOW_SCALE_MAX 14
@@ -51,23 +54,32 @@ static bool is_closed(int fd)
 	       state == TCP_CLOSE;
 }
 
-bool crow_fd_ask(int fd, struct crow_socket *out)
+/* What has this option is a TCP or MPTCP socket: most are told by this one call. */
+static bool ask_protocol(int fd, struct crow_socket *out)
 {
 	int fast_open = 0;
+
+	out->protocol = IPPROTO_TCP;
+	out->is_stream = get_int(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &fast_open);
+	out->fast_open = fast_open != 0;
+	if (out->is_stream)
+		return true;
+	/* MPTCP knows it since Linux 6.2, and before that no fast open either. */
+	out->is_stream = true;
+	return get_int(fd, SOL_SOCKET, SO_PROTOCOL, &out->protocol) &&
+	       out->protocol == IPPROTO_MPTCP;
+}
+
+bool crow_fd_ask(int fd, struct crow_socket *out)
+{
 	int flags;
 
 	*out = (struct crow_socket){0};
-	if (!get_int(fd, SOL_SOCKET, SO_PROTOCOL, &out->protocol))
-		return false;
-	if (out->protocol != IPPROTO_TCP && out->protocol != IPPROTO_MPTCP)
+	if (!ask_protocol(fd, out))
 		return false;
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0)
 		return false;
-	/* MPTCP knows this option since Linux 6.2, and before that no fast open either. */
-	out->is_stream = get_int(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &fast_open) ||
-			 out->protocol == IPPROTO_MPTCP;
-	out->fast_open = fast_open != 0;
 	out->nonblocking = (flags & O_NONBLOCK) != 0;
 	out->fresh = !out->nonblocking && is_closed(fd);
 	return true;
@@ -96,21 +108,12 @@ static const struct option {
 	{IPPROTO_TCP, TCP_RTO_MIN_US}, {IPPROTO_TCP, TCP_DELACK_MAX_US},
 };
 
-static void save_option(int fd, size_t i, struct crow_options *out)
-{
-	out->known[i] = get_int(fd, lost_options[i].level, lost_options[i].name, &out->values[i]);
-}
-
-void crow_fd_save_segment(int fd, struct crow_options *out)
-{
-	save_option(fd, 0, out);
-}
-
 void crow_fd_save_options(int fd, struct crow_options *out)
 {
 	for (size_t i = 0; i < CROW_OPTIONS; i++)
 		if (!out->known[i])
-			save_option(fd, i, out);
+			out->known[i] = get_int(fd, lost_options[i].level, lost_options[i].name,
+						&out->values[i]);
 }
 
 /* Whether the value may be there without anybody having set it. */
@@ -119,7 +122,7 @@ static bool is_kernels_own(const struct option *option, int value)
 	if (option->level != IPPROTO_TCP)
 		return false;
 	if (option->name == TCP_MAXSEG)
-		return value == DEFAULT_SEGMENT;
+		return value == DEFAULT_SEGMENT || value == DEFAULT_SEGMENT - TIMESTAMPS_SIZE;
 	if (option->name != TCP_WINDOW_CLAMP)
 		return false;
 	/* A socket that has connected before: its clamp is the largest that the scale can tell. */
@@ -142,8 +145,11 @@ bool crow_fd_reset(int fd, const struct crow_options *options)
 
 		if (!options->known[i] || is_kernels_own(option, before))
 			continue;
-		if (get_int(fd, option->level, option->name, &now) && now != before)
-			set_int(fd, option->level, option->name, before);
+		/* TCP_MAXSEG may still tell of the connection that was, and be lost. */
+		if (option->name != TCP_MAXSEG &&
+		    (!get_int(fd, option->level, option->name, &now) || now == before))
+			continue;
+		set_int(fd, option->level, option->name, before);
 	}
 	return true;
 }

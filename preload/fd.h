@@ -18,15 +18,14 @@ bool crow_fd_set_send_timeout(int fd, struct timeval timeout);
 
 /* Options that a reset sets back, as they are before the first attempt; those that are known already
  * are not asked for. It must be before: when a blocking connect() fails, the kernel resets the
- * socket itself. One that does not block has them until we reset it, but for TCP_MAXSEG, which
- * tells of the connection once that has begun. */
+ * socket itself. One that does not block has them until we reset it; but TCP_MAXSEG, once the
+ * connection has begun, is told less by the 12 bytes of timestamps, and set so. */
 #define CROW_OPTIONS 5
 struct crow_options {
 	bool known[CROW_OPTIONS];
 	int values[CROW_OPTIONS];
 };
 void crow_fd_save_options(int fd, struct crow_options *out);
-void crow_fd_save_segment(int fd, struct crow_options *out);
 
 /* Takes the socket back to unconnected, on the same descriptor, with those options. False if that
  * was refused. */

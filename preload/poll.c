@@ -17,23 +17,28 @@ struct call {
 	size_t size;
 };
 
+static inline __attribute__((always_inline)) int real_ms(const struct call *call, int timeout_ms)
+{
+	if (call->form == POLL)
+		return crow_real_poll(call->fds, call->count, timeout_ms);
+	return crow_real_poll_chk(call->fds, call->count, timeout_ms, call->size);
+}
+
+static inline __attribute__((always_inline)) int real_timespec(const struct call *call,
+							       const struct timespec *timeout)
+{
+	if (call->form == PPOLL)
+		return crow_real_ppoll(call->fds, call->count, timeout, call->mask);
+	return crow_real_ppoll_chk(call->fds, call->count, timeout, call->mask, call->size);
+}
+
 static int wait_for(const struct call *call, int64_t ns)
 {
 	struct timespec ts;
 
-	switch (call->form) {
-	case POLL:
-		return crow_real_poll(call->fds, call->count, crow_vigil_ms(ns));
-	case POLL_CHK:
-		return crow_real_poll_chk(call->fds, call->count, crow_vigil_ms(ns), call->size);
-	case PPOLL:
-		return crow_real_ppoll(call->fds, call->count, crow_vigil_timespec(ns, &ts),
-				       call->mask);
-	case PPOLL_CHK:
-		break;
-	}
-	return crow_real_ppoll_chk(call->fds, call->count, crow_vigil_timespec(ns, &ts), call->mask,
-				   call->size);
+	if (call->form == POLL || call->form == POLL_CHK)
+		return real_ms(call, crow_vigil_ms(ns));
+	return real_timespec(call, crow_vigil_timespec(ns, &ts));
 }
 
 static bool shows_failure(const struct call *call, int ready)
@@ -70,7 +75,7 @@ static __attribute__((noinline)) int doubt(struct call call, uint64_t activity, 
 	return go_on(&call, &vigil, ready);
 }
 
-static inline int poll_ms(struct call call, int timeout_ms)
+static inline __attribute__((always_inline)) int poll_ms(struct call call, int timeout_ms)
 {
 	uint64_t activity = crow_pending_activity();
 	int64_t started_ns;
@@ -78,15 +83,17 @@ static inline int poll_ms(struct call call, int timeout_ms)
 
 	if (__builtin_expect(crow_pending_is_any(activity), 0))
 		return watch(call, activity, crow_vigil_ns_of_ms(timeout_ms));
+	if (crow_vigil_is_alone())
+		return real_ms(&call, timeout_ms);
 	started_ns = timeout_ms > 0 ? crow_vigil_start_ns() : 0;
-	ready = call.form == POLL ? crow_real_poll(call.fds, call.count, timeout_ms)
-				  : crow_real_poll_chk(call.fds, call.count, timeout_ms, call.size);
+	ready = real_ms(&call, timeout_ms);
 	if (__builtin_expect(ready <= 0 || crow_pending_activity() == activity, 1))
 		return ready;
 	return doubt(call, activity, started_ns, crow_vigil_ns_of_ms(timeout_ms), ready);
 }
 
-static inline int poll_timespec(struct call call, const struct timespec *timeout)
+static inline __attribute__((always_inline)) int poll_timespec(struct call call,
+							       const struct timespec *timeout)
 {
 	uint64_t activity = crow_pending_activity();
 	int64_t started_ns;
@@ -94,10 +101,10 @@ static inline int poll_timespec(struct call call, const struct timespec *timeout
 
 	if (__builtin_expect(crow_pending_is_any(activity), 0) && crow_vigil_is_valid(timeout))
 		return watch(call, activity, crow_vigil_ns_of(timeout));
+	if (crow_vigil_is_alone())
+		return real_timespec(&call, timeout);
 	started_ns = timeout != NULL ? crow_vigil_start_ns() : 0;
-	ready = call.form == PPOLL
-			? crow_real_ppoll(call.fds, call.count, timeout, call.mask)
-			: crow_real_ppoll_chk(call.fds, call.count, timeout, call.mask, call.size);
+	ready = real_timespec(&call, timeout);
 	if (__builtin_expect(ready <= 0 || crow_pending_activity() == activity, 1))
 		return ready;
 	return doubt(call, activity, started_ns, crow_vigil_ns_of(timeout), ready);

@@ -148,8 +148,7 @@ CROW_EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *ex
 {
 	const struct call call = {.count = count, .sets = {readable, writable, exceptional}};
 
-	/* Nobody can connect meanwhile. */
-	if (__libc_single_threaded && !crow_pending_is_any(crow_pending_activity()))
+	if (crow_vigil_is_alone() && !crow_pending_is_any(crow_pending_activity()))
 		return crow_real_select(count, readable, writable, exceptional, timeout);
 	if (!can_watch(&call) || (timeout != NULL && (timeout->tv_sec < 0 || timeout->tv_usec < 0)))
 		return crow_real_select(count, readable, writable, exceptional, timeout);
@@ -166,7 +165,7 @@ CROW_EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *e
 		.mask = mask,
 	};
 
-	if (__libc_single_threaded && !crow_pending_is_any(crow_pending_activity()))
+	if (crow_vigil_is_alone() && !crow_pending_is_any(crow_pending_activity()))
 		return crow_real_pselect(count, readable, writable, exceptional, timeout, mask);
 	if (!can_watch(&call) || !crow_vigil_is_valid(timeout))
 		return crow_real_pselect(count, readable, writable, exceptional, timeout, mask);
