@@ -10,7 +10,9 @@
  *   connects event GOOD PORT BAD PORT N  the same as event loops do it: non-blocking, registered
  *                                        with epoll before, waited for, SO_ERROR asked
  *   connects idle CALL N                 one poll, epoll or select that has something to return,
- *                                        while nothing connects
+ *                                        while nothing connects; or one connect to an address
+ *                                        that is nobody's, on a bad descriptor: the cheapest
+ *                                        there is, so that an addition shows
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -171,14 +173,26 @@ static int time_connects(bool events, char **addresses, size_t count)
 	return 0;
 }
 
-static void wait_once(const struct calls *calls, char call, int fd, int epfd)
+static void connect_elsewhere(const struct calls *calls)
+{
+	static uint32_t host = 0xc6336400; /* 198.51.100.0/24, of RFC 5737 */
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(1)};
+
+	host = (host & 0xffffff00) | ((host + 1) & 0xff);
+	to.sin_addr.s_addr = htonl(host);
+	calls->connect(-1, (const struct sockaddr *)&to, sizeof(to));
+}
+
+static void call_once(const struct calls *calls, char call, int fd, int epfd)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLIN};
 	struct timeval timeout = {.tv_sec = 1};
 	struct epoll_event event;
 	fd_set set;
 
-	if (call == 'p') {
+	if (call == 'c') {
+		connect_elsewhere(calls);
+	} else if (call == 'p') {
 		calls->poll(&ready, 1, 1000);
 	} else if (call == 'e') {
 		calls->epoll_wait(epfd, &event, 1, 1000);
@@ -189,15 +203,15 @@ static void wait_once(const struct calls *calls, char call, int fd, int epfd)
 	}
 }
 
-#define WAITS 1000 /* in one slice */
+#define CALLS 1000 /* in one slice */
 
-static double time_waits(const struct calls *calls, char call, int fd, int epfd)
+static double time_calls(const struct calls *calls, char call, int fd, int epfd)
 {
 	double start = seconds(CLOCK_MONOTONIC);
 
-	for (int i = 0; i < WAITS; i++)
-		wait_once(calls, call, fd, epfd);
-	return (seconds(CLOCK_MONOTONIC) - start) / WAITS * 1e9;
+	for (int i = 0; i < CALLS; i++)
+		call_once(calls, call, fd, epfd);
+	return (seconds(CLOCK_MONOTONIC) - start) / CALLS * 1e9;
 }
 
 static int time_idle(char call, size_t slices)
@@ -210,8 +224,8 @@ static int time_idle(char call, size_t slices)
 	must(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
 	must(without != NULL && with != NULL, "calloc");
 	for (size_t i = 0; i < slices; i++) {
-		without[i] = time_waits(&bare, call, fd, epfd);
-		with[i] = time_waits(&loaded, call, fd, epfd);
+		without[i] = time_calls(&bare, call, fd, epfd);
+		with[i] = time_calls(&loaded, call, fd, epfd);
 	}
 	printf("bare %.2f\nloaded %.2f\n", median(without, slices), median(with, slices));
 	free(without);
@@ -229,8 +243,8 @@ int main(int argc, char **argv)
 		return time_connects(argv[1][0] == 'e', argv + 2, (size_t)atol(argv[6]));
 	if (argc == 4 && strcmp(argv[1], "idle") == 0)
 		return time_idle(argv[2][0], (size_t)atol(argv[3]));
-	fputs("usage: connects serve | block|event GOOD PORT BAD PORT N | idle poll|epoll|select "
-	      "N\n",
+	fputs("usage: connects serve | block|event GOOD PORT BAD PORT N | idle connect|poll|epoll|"
+	      "select N\n",
 	      stderr);
 	return 2;
 }
