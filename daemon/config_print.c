@@ -29,6 +29,11 @@ static void print_source(const struct crow_source_config *source, FILE *out)
 		/* Made of uid and region, beside which it is not allowed. */
 		if (option->type == CROW_OPTION_URL && source->uid)
 			fprintf(out, "# %s=%s\n", option->key, source->endpoint);
+		else if (option->type == CROW_OPTION_CIDRS && source->accept.count == 0)
+			fprintf(out,
+				"# %s= is not set: all but 0/8, 127/8, 169.254/16, multicast, "
+				"::, ::1, fe80::/10\n",
+				option->key);
 		else
 			crow_option_print(option, source, out);
 	}

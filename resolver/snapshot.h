@@ -59,6 +59,8 @@ struct crow_snap_header {
 };
 static_assert(sizeof(struct crow_snap_header) == 136, "the header is part of the format");
 static_assert(offsetof(struct crow_snap_header, generation) == 32, "checksum covers from here");
+static_assert(offsetof(struct crow_snap_header, zones) == 64, "part of the format");
+static_assert(offsetof(struct crow_snap_header, strings) == 128, "part of the format");
 
 /* A zone: the suffix below which crowfly speaks for every name. */
 struct crow_snap_zone {
@@ -104,6 +106,10 @@ struct crow_snap_service {
 	int64_t failing_boot_ns; /* since when polls fail; 0 = the last poll confirmed the list */
 };
 static_assert(sizeof(struct crow_snap_service) == 88, "part of the format");
+static_assert(offsetof(struct crow_snap_service, first) == 12, "part of the format");
+static_assert(offsetof(struct crow_snap_service, guide) == 36, "part of the format");
+static_assert(offsetof(struct crow_snap_service, port) == 48, "part of the format");
+static_assert(offsetof(struct crow_snap_service, total_weight) == 56, "part of the format");
 
 enum crow_snap_state {
 	CROW_STATE_UP = 1,    /* may be picked */
@@ -126,6 +132,8 @@ struct crow_snap_instance {
 	uint32_t app;     /* offset of the string: the platform's label */
 };
 static_assert(sizeof(struct crow_snap_instance) == 32, "part of the format");
+static_assert(offsetof(struct crow_snap_instance, port) == 16, "part of the format");
+static_assert(offsetof(struct crow_snap_instance, weight) == 20, "part of the format");
 
 enum crow_snap_name_kind {
 	CROW_NAME_SERVICE = 1, /* name of a service: itself, `_` as `-`, or an alias */
@@ -144,5 +152,6 @@ struct crow_snap_name {
 	uint16_t kind;
 };
 static_assert(sizeof(struct crow_snap_name) == 16, "part of the format");
+static_assert(offsetof(struct crow_snap_name, service) == 8, "part of the format");
 
 #endif

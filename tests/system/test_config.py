@@ -46,7 +46,8 @@ def test_a_mistake_is_named_by_file_line_and_what_is_allowed(daemon, section, li
 def test_a_missing_file_is_named(daemon):
     done = daemon.run("-n")
     assert done.returncode == 2
-    assert str(daemon.config_path) in done.stderr
+    assert f"{daemon.config_path}: cannot open it: No such file" in done.stderr
+    assert "-c FILE" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["-x"], ["stray"], ["--service", "only"]])

@@ -151,7 +151,7 @@ def test_instances_come_and_go(running, easim):
 def test_unreachable_at_start_runs_and_says_what_it_waits_for(daemon, easim):
     easim.fault("refuse")
     daemon.start()
-    daemon.wait_log(r"svc_a")
+    daemon.wait_log(r"service svc_a: .*there is no list yet")
     assert rcode(ask(daemon, "svc_a.eas.internal")) == "SERVFAIL"
     easim.fault("ok")
     daemon.wait_instances("svc_a", 4)

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.easim import Easim
-from tests.system.daemon import Daemon, eventually
+from tests.system.daemon import Daemon, eventually, run
 from tests.system.lookup import addresses, ask
+
+NOBODY = 65534  # Debian's user and group of that name
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -250,11 +252,31 @@ def test_ports_in_use_are_named_with_a_remedy(daemon):
         done = daemon.run()
         assert done.returncode == 1
         assert "%s:%d" % daemon.http in done.stderr
+        assert "choose another [http] listen" in done.stderr
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(daemon.dns)
         done = daemon.run()
         assert done.returncode == 1
         assert "%s:%d" % daemon.dns in done.stderr
+        assert "another resolver holds it: see ss -lunp" in done.stderr
+
+
+@needs_root
+@pytest.mark.parametrize("section", ["dns", "http"])
+def test_low_ports_without_the_right_are_named_with_a_remedy(daemon, section):
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 1:
+        pytest.skip("this host lets everybody have low ports")
+    daemon.directory.chmod(0o755)
+    for directory in (daemon.runtime_dir, daemon.state_dir):
+        directory.mkdir(exist_ok=True)
+        os.chown(directory, NOBODY, NOBODY)
+    daemon.set(section, listen="127.0.0.1:1")
+    daemon.write_config()
+    done = run("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups",
+               *daemon.command())
+    assert done.returncode == 1
+    assert "127.0.0.1:1" in done.stderr
+    assert "ports below 1024 need root or CAP_NET_BIND_SERVICE" in done.stderr
 
 
 def test_command_line_source_needs_no_file(daemon):

@@ -65,7 +65,7 @@ static double deviation(uint32_t picks, uint64_t start)
 	return worst;
 }
 
-/* FACTS: at most 4 at 10^6 were measured; the product promises 6. */
+/* Measured: at most 4 at 10^6 were measured; the product promises 6. */
 static void test_deviation(void **state)
 {
 	(void)state;
