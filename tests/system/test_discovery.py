@@ -2,10 +2,11 @@
 
 import json
 import os
+import socket
 
 import pytest
 
-from tests.system.daemon import SANITIZED, eventually
+from tests.system.daemon import BOUND_S, SANITIZED, eventually
 from tests.system.lookup import addresses, ask, rcode
 
 # Every way to fail that keeps the last good list, with the counter that tells of it.
@@ -319,3 +320,18 @@ def test_a_file_that_comes_late_goes_or_breaks(daemon):
     assert len(daemon.instances("svc_a")) == 2
     write_list(path, [item()])
     daemon.wait_instances("svc_a", 1)
+
+
+@pytest.mark.parametrize("scheme, first", [("https", b"\x16"), ("http", b"G")])
+def test_tls_is_spoken_where_the_endpoint_says_so(daemon, scheme, first):
+    with socket.socket() as listener:  # \x16 begins a TLS handshake (RFC 8446 5.1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.settimeout(BOUND_S)
+        port = listener.getsockname()[1]
+        daemon.source(endpoint=f"{scheme}://127.0.0.1:{port}", services="svc_a")
+        daemon.start()
+        client, _ = listener.accept()
+        with client:
+            client.settimeout(BOUND_S)
+            assert client.recv(1) == first
