@@ -13,6 +13,7 @@ import pytest
 
 from tests.easim import Easim
 from tests.system.daemon import (
+    BUILD,
     LIBRARY,
     SANITIZED,
     Daemon,
@@ -21,6 +22,7 @@ from tests.system.daemon import (
     run,
     spawn,
 )
+from tests.system.snippet import NOT_UNDER_ASAN, UNDER_ASAN, lines, snippet
 
 WEIGHTS = [100, 100, 50, 10]
 
@@ -117,3 +119,16 @@ def own_library():
     """Asked for by tests of `crowfly run`, which loads the library of its own build."""
     if SANITIZED:
         pytest.skip("a sanitized library cannot be loaded into programs that are not")
+
+
+@pytest.fixture
+def loaded(running):
+    """Runs a snippet under the library of the same build."""
+    preload = Preload(running.runtime_dir, BUILD / "libcrowfly.so")
+
+    def start(name, *arguments, **environment):
+        if UNDER_ASAN and name in NOT_UNDER_ASAN:
+            pytest.skip(f"ASan does not bear {name}")
+        return lines(preload.run(snippet(name), *arguments, **environment))
+
+    return start

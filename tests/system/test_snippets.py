@@ -5,58 +5,15 @@ import socket
 
 import pytest
 
-from tests.system.conftest import Preload
-from tests.system.daemon import BUILD, eventually, run
-
-NAME = "svc_a.eas.internal"
-INSTANCES = 4
-
-
-def snippet(name):
-    return BUILD / "tests" / "snippets" / name
-
-
-def lines(done):
-    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
-    assert done.stderr == ""
-    return done.stdout.splitlines()
-
-
-def bare(name, *arguments):
-    return lines(run(snippet(name), *arguments))
-
-
-# gcc 12's ASan ends a process in pthread_cancel() with or without us, and LeakSanitizer's own
-# descriptors are among those that closefrom closes.
-NOT_UNDER_ASAN = {"cancel", "closefrom"}
-UNDER_ASAN = b"libasan.so" in (BUILD / "libcrowfly.so").read_bytes()
-
-
-@pytest.fixture
-def loaded(running):
-    """Runs a snippet under the library of the same build."""
-    preload = Preload(running.runtime_dir, BUILD / "libcrowfly.so")
-
-    def start(name, *arguments, **environment):
-        if UNDER_ASAN and name in NOT_UNDER_ASAN:
-            pytest.skip(f"ASan does not bear {name}")
-        return lines(preload.run(snippet(name), *arguments, **environment))
-
-    return start
-
-
-def endpoints(easim, service="svc_a"):
-    return [[instance["ip"], str(instance["port"])] for instance in easim.instances(service)]
-
-
-def peer_of(output):
-    [peer] = [line.split()[1:] for line in output if line.startswith("peer ")]
-    return peer
-
-
-def without_peer(output):
-    return [line for line in output if not line.startswith("peer ")]
-
+from tests.system.daemon import eventually
+from tests.system.snippet import (
+    INSTANCES,
+    NAME,
+    bare,
+    endpoints,
+    peer_of,
+    without_peer,
+)
 
 @pytest.fixture
 def refused():

@@ -6,13 +6,12 @@ import pytest
 
 from tests.system.conftest import Preload
 from tests.system.daemon import BUILD, run
-from tests.system.test_snippets import (  # noqa: F401 (a fixture)
+from tests.system.snippet import (
     INSTANCES,
     UNDER_ASAN,
     bare,
     endpoints,
     lines,
-    loaded,
     peer_of,
     snippet,
     without_peer,

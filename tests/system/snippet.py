@@ -1,0 +1,39 @@
+"""Running the tiny C clients of tests/snippets and reading their lines."""
+
+from tests.system.daemon import BUILD, run
+
+NAME = "svc_a.eas.internal"
+INSTANCES = 4
+
+
+def snippet(name):
+    return BUILD / "tests" / "snippets" / name
+
+
+def lines(done):
+    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def bare(name, *arguments):
+    return lines(run(snippet(name), *arguments))
+
+
+# gcc 12's ASan ends a process in pthread_cancel() with or without us, and LeakSanitizer's own
+# descriptors are among those that closefrom closes.
+NOT_UNDER_ASAN = {"cancel", "closefrom"}
+UNDER_ASAN = b"libasan.so" in (BUILD / "libcrowfly.so").read_bytes()
+
+
+def endpoints(easim, service="svc_a"):
+    return [[instance["ip"], str(instance["port"])] for instance in easim.instances(service)]
+
+
+def peer_of(output):
+    [peer] = [line.split()[1:] for line in output if line.startswith("peer ")]
+    return peer
+
+
+def without_peer(output):
+    return [line for line in output if not line.startswith("peer ")]
