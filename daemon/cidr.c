@@ -1,7 +1,8 @@
-#include <stdlib.h>
+#include "daemon/cidr.h"
+
+#include <stdio.h>
 #include <string.h>
 
-#include "daemon/config.h"
 #include "daemon/value.h"
 
 /* An IPv4 address is the last 32 of the 128 bits. */
@@ -56,4 +57,32 @@ void crow_value_format_cidr(const struct crow_cidr *cidr, char out[CROW_CIDR_TEX
 
 	crow_addr_format(&cidr->addr, 0, addr);
 	snprintf(out, CROW_CIDR_TEXT, "%s/%u", addr, cidr->bits - before);
+}
+
+bool crow_addr_is_loopback(const struct crow_addr *addr)
+{
+	static const uint8_t v6[16] = {[15] = 1};
+
+	return crow_addr_is_v4(addr) ? crow_addr_v4_bytes(addr)[0] == 127
+				     : memcmp(addr->bytes, v6, sizeof(v6)) == 0;
+}
+
+bool crow_addr_is_wildcard(const struct crow_addr *addr)
+{
+	static const uint8_t zero[16];
+
+	if (crow_addr_is_v4(addr))
+		return memcmp(crow_addr_v4_bytes(addr), zero, 4) == 0;
+	return memcmp(addr->bytes, zero, 16) == 0;
+}
+
+bool crow_cidrs_admit(const struct crow_cidrs *allow, const struct crow_addr *peer,
+		      const struct crow_addr *own)
+{
+	if (crow_addr_is_loopback(peer) || crow_addr_compare(peer, own) == 0)
+		return true;
+	for (size_t i = 0; i < allow->count; i++)
+		if (crow_cidr_contains(&allow->items[i], peer))
+			return true;
+	return false;
 }

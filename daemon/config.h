@@ -10,17 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "resolver/address.h"
-
-struct crow_cidr {
-	struct crow_addr addr;
-	unsigned bits; /* of the 128; a v4 prefix /8 is 104 */
-};
-
-struct crow_cidrs {
-	struct crow_cidr *items;
-	size_t count;
-};
+#include "daemon/cidr.h"
 
 struct crow_strings {
 	char **items;
@@ -73,10 +63,12 @@ struct crow_config {
 	size_t service_count;
 	struct crow_service_config service_default; /* for services without a section; name NULL */
 	struct crow_listens dns_listen;
+	struct crow_cidrs dns_allow;
 	uint32_t dns_ttl_s;
 	uint32_t dns_answers;
 	uint32_t dns_workers;
 	struct crow_listens http_listen;
+	struct crow_cidrs http_allow;
 };
 
 /* What the command line adds: a source of its own, named "command-line". */
@@ -106,8 +98,5 @@ void crow_config_print_manual(FILE *out);
 /* The settings of a service, never NULL: its section's, or the defaults. Borrowed. */
 const struct crow_service_config *crow_config_service(const struct crow_config *config,
 						      const char *name);
-
-bool crow_cidr_parse(const char *text, struct crow_cidr *out);
-bool crow_cidr_contains(const struct crow_cidr *cidr, const struct crow_addr *addr);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The rules that a configuration keeps as a whole: every source can be asked, and every name means
- * one service.
+ * The rules that a configuration keeps as a whole: every source can be asked, every name means one
+ * service, and no port is open to more than were named.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -311,6 +311,52 @@ static bool check_service(struct crow_draft *draft, const struct crow_draft_sect
 				   name);
 }
 
+static bool is_loopback_alone(const struct crow_listens *listens, const struct crow_listen **other)
+{
+	for (size_t i = 0; i < listens->count; i++) {
+		*other = &listens->items[i];
+		if (!crow_addr_is_loopback(&listens->items[i].addr))
+			return false;
+	}
+	return true;
+}
+
+/* An address that other hosts reach is opened only together with the word on who may ask. */
+static bool check_allow(struct crow_draft *draft, const struct crow_draft_section *section,
+			const struct crow_listens *listens, const struct crow_cidrs *allow)
+{
+	const struct crow_listen *other;
+	char text[CROW_LISTEN_TEXT];
+
+	if (allow->count > 0 || is_loopback_alone(listens, &other))
+		return true;
+	crow_value_format_listen(other, text);
+	return crow_draft_complain(
+		draft, section->file, crow_draft_line(section, "listen"),
+		"[%s] listen=%s: other hosts can reach it, and allow= is missing; write which of "
+		"them may ask, as in allow=%s, or listen on 127.0.0.1 or ::1",
+		section->kind == CROW_SECTION_DNS ? "dns" : "http", text,
+		crow_addr_is_v4(&other->addr) ? "10.0.0.0/8" : "fd00::/8");
+}
+
+static bool check_section(struct crow_draft *draft, const struct crow_draft_section *section)
+{
+	const struct crow_config *config = draft->config;
+
+	switch (section->kind) {
+	case CROW_SECTION_SOURCE:
+		return check_source(draft, section);
+	case CROW_SECTION_SERVICE:
+		return check_service(draft, section);
+	case CROW_SECTION_DNS:
+		return check_allow(draft, section, &config->dns_listen, &config->dns_allow);
+	case CROW_SECTION_HTTP:
+		return check_allow(draft, section, &config->http_listen, &config->http_allow);
+	default:
+		return true;
+	}
+}
+
 bool crow_config_check(struct crow_draft *draft)
 {
 	if (draft->config->source_count == 0)
@@ -318,13 +364,8 @@ bool crow_config_check(struct crow_draft *draft)
 					   "there is no source of instances; expected a "
 					   "[source NAME] section with endpoint= and services=, or "
 					   "--endpoint URL --service NAME");
-	for (size_t i = 0; i < draft->section_count; i++) {
-		const struct crow_draft_section *section = &draft->sections[i];
-
-		if (section->kind == CROW_SECTION_SOURCE && !check_source(draft, section))
+	for (size_t i = 0; i < draft->section_count; i++)
+		if (!check_section(draft, &draft->sections[i]))
 			return false;
-		if (section->kind == CROW_SECTION_SERVICE && !check_service(draft, section))
-			return false;
-	}
 	return check_names(draft);
 }

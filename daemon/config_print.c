@@ -9,13 +9,25 @@
 /* Where prose is wrapped, "# " included. */
 #define COLUMNS 78
 
+static bool is_empty(const struct crow_option *option, const void *object)
+{
+	const struct crow_cidrs *cidrs = (const void *)((const char *)object + option->offset);
+
+	return option->type == CROW_OPTION_CIDRS && cidrs->count == 0;
+}
+
 static void print_section(enum crow_section kind, const void *object, FILE *out)
 {
 	const struct crow_option *option;
 
-	for (size_t i = 0; (option = crow_option_get(i)) != NULL; i++)
-		if (option->section == kind)
+	for (size_t i = 0; (option = crow_option_get(i)) != NULL; i++) {
+		if (option->section != kind)
+			continue;
+		if (is_empty(option, object)) /* the allow= of [dns] and [http] */
+			fprintf(out, "# %s= is not set: this host alone\n", option->key);
+		else
 			crow_option_print(option, object, out);
+	}
 }
 
 static void print_source(const struct crow_source_config *source, FILE *out)
@@ -29,7 +41,7 @@ static void print_source(const struct crow_source_config *source, FILE *out)
 		/* Made of uid and region, beside which it is not allowed. */
 		if (option->type == CROW_OPTION_URL && source->uid)
 			fprintf(out, "# %s=%s\n", option->key, source->endpoint);
-		else if (option->type == CROW_OPTION_CIDRS && source->accept.count == 0)
+		else if (is_empty(option, source))
 			fprintf(out,
 				"# %s= is not set: all but 0/8, 127/8, 169.254/16, multicast, "
 				"::, ::1, fe80::/10\n",

@@ -13,15 +13,6 @@
 /* Bytes; a reply has up to 64 KiB. */
 #define SEND_BUFFER (128 << 10)
 
-bool crow_addr_is_wildcard(const struct crow_addr *addr)
-{
-	static const uint8_t zero[16];
-
-	if (crow_addr_is_v4(addr))
-		return memcmp(crow_addr_v4_bytes(addr), zero, 4) == 0;
-	return memcmp(addr->bytes, zero, 16) == 0;
-}
-
 static const char *find_remedy(int error, int type)
 {
 	switch (error) {

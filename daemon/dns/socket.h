@@ -12,6 +12,4 @@
 int crow_dns_socket(struct crow_listen *at, int type, bool shared, char *complaint,
 		    size_t complaint_size);
 
-bool crow_addr_is_wildcard(const struct crow_addr *addr);
-
 #endif

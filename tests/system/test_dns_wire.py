@@ -175,7 +175,7 @@ def test_a_wildcard_socket_replies_from_the_address_that_was_asked(daemon, liste
     if listen == "::":
         listen, host, family = "[::]", "::1", socket.AF_INET6
     port = free_port("0.0.0.0")  # not only on the address of this test
-    daemon.set("dns", listen=f"{listen}:{port}")
+    daemon.set("dns", listen=f"{listen}:{port}", allow="127.0.0.0/8")
     daemon.start()
     with socket.socket(family, socket.SOCK_DGRAM) as client:
         client.settimeout(BOUND_S)
@@ -201,7 +201,7 @@ def test_sources_that_cannot_be_answered(daemon, wildcard):
     target = daemon.dns
     if wildcard:
         target = (daemon.dns[0], free_port("0.0.0.0"))
-        daemon.set("dns", listen=f"0.0.0.0:{target[1]}")
+        daemon.set("dns", listen=f"0.0.0.0:{target[1]}", allow="127.0.0.0/8")
     daemon.start()
     for source in ((target[0], 0), target):
         spoof(source, target, query())

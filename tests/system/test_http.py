@@ -93,13 +93,13 @@ def test_requests_are_counted(running):
     assert running.counter("http_requests") == before + 1
 
 
-def test_only_loopback_is_listened_on(daemon):
+def test_other_hosts_are_let_in_by_name_alone(daemon):
     daemon.set("http", listen="0.0.0.0:9550")
     daemon.write_config()
     done = daemon.run()
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert "0.0.0.0:9550" in done.stderr
-    assert "this host alone" in done.stderr
+    assert "allow=10.0.0.0/8" in done.stderr
 
 
 def test_an_address_in_use_is_named(daemon):

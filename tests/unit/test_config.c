@@ -168,6 +168,8 @@ static void test_fields(void **state)
 	assert_string_equal(addr, "::1");
 	assert_int_equal(config->dns_listen.items[1].port, 5353);
 	assert_int_equal(config->dns_listen.items[2].port, 53);
+	assert_int_equal(config->dns_allow.count, 2);
+	assert_int_equal(config->http_allow.count, 1);
 	assert_int_equal(config->dns_ttl_s, 120);
 	assert_int_equal(config->dns_answers, 32);
 	assert_int_equal(config->dns_workers, 2);
@@ -371,6 +373,37 @@ static void test_cidr(void **state)
 	assert_true(contains("::ffff:10.0.0.0/104", "10.9.9.9"));
 }
 
+static bool admits(const char *network, const char *address, const char *asked)
+{
+	struct crow_cidr cidr;
+	const struct crow_cidrs allow = {&cidr, network ? 1 : 0};
+	struct crow_addr peer, own;
+
+	assert_true(!network || crow_cidr_parse(network, &cidr));
+	assert_true(crow_addr_parse(address, strlen(address), &peer));
+	assert_true(crow_addr_parse(asked, strlen(asked), &own));
+	return crow_cidrs_admit(&allow, &peer, &own);
+}
+
+static void test_who_may_ask(void **state)
+{
+	(void)state;
+	assert_true(admits(NULL, "127.0.0.1", "127.0.0.55"));
+	assert_true(admits(NULL, "127.255.255.254", "10.0.0.1"));
+	assert_true(admits(NULL, "::1", "fd00::1"));
+	assert_true(admits(NULL, "10.0.0.1", "10.0.0.1"));
+	assert_true(admits("192.168.0.0/16", "127.0.0.1", "10.0.0.1"));
+	assert_true(admits("10.0.0.0/8", "10.9.9.9", "10.0.0.1"));
+	assert_true(admits("fd00::/8", "fd00::9", "fd00::1"));
+	assert_true(admits("0.0.0.0/0", "192.0.2.1", "10.0.0.1"));
+	assert_false(admits(NULL, "10.0.0.2", "10.0.0.1"));
+	assert_false(admits(NULL, "126.255.255.255", "127.0.0.55"));
+	assert_false(admits(NULL, "128.0.0.1", "127.0.0.55"));
+	assert_false(admits(NULL, "fd00::1", "::1"));
+	assert_false(admits("10.0.0.0/8", "11.0.0.1", "10.0.0.1"));
+	assert_false(admits("10.0.0.0/8", "fd00::9", "fd00::1"));
+}
+
 static void test_cidr_text(void **state)
 {
 	static const char *const same[] = {"10.0.0.0/8", "0.0.0.0/0", "10.0.0.1/32",  "fd00::/8",
@@ -534,6 +567,7 @@ int main(void)
 		cmocka_unit_test(test_no_text),
 		cmocka_unit_test(test_short_complaint),
 		cmocka_unit_test(test_cidr),
+		cmocka_unit_test(test_who_may_ask),
 		cmocka_unit_test(test_cidr_text),
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_listen),
