@@ -518,14 +518,16 @@ static struct crow_published *finish(struct builder *b, const struct crow_snap_h
 {
 	struct section *sections[SECTIONS];
 	struct crow_published *published;
-	size_t size;
+	size_t size, marks = b->instances.count * sizeof(*published->given);
 
 	list_sections(b, sections);
 	size = image_size(sections);
-	published = size == 0 ? NULL : malloc(sizeof(*published) + size);
+	published = size == 0 ? NULL : malloc(sizeof(*published) + size + marks);
 	if (published == NULL)
 		return NULL;
 	published->older = NULL;
+	published->given = (void *)(published->bytes + size); /* aligned: size is a multiple of 8 */
+	memset(published->given, 0, marks);
 	memcpy(published->bytes, header, sizeof(*header));
 	assemble(sections, (void *)published->bytes);
 	/* The same checks that a reader makes: an image that fails them must not leave. */

@@ -4,12 +4,14 @@
 #ifndef CROW_PUBLISH_H
 #define CROW_PUBLISH_H
 
+#include "daemon/given.h"
 #include "daemon/table.h"
 #include "resolver/image.h"
 
 struct crow_published {
 	struct crow_image image;
 	struct crow_published *older; /* the publisher's: images that wait for their last reader */
+	crow_given_mark_t *given;     /* behind the bytes: one for each instance of the image */
 	_Alignas(8) uint8_t bytes[];
 };
 

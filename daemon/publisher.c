@@ -33,6 +33,7 @@ struct crow_publisher {
 	_Atomic(struct crow_published *) current;
 	struct crow_published *old; /* main thread alone, as all below */
 	struct crow_reader *readers;
+	struct crow_given *given;
 	uint64_t generation;
 	int64_t build_ns; /* what the last build took */
 	struct crow_timer build_timer, reap_timer;
@@ -67,6 +68,12 @@ const struct crow_image *crow_reader_acquire(struct crow_reader *reader)
 	return &seen->image;
 }
 
+crow_given_mark_t *crow_reader_given(const struct crow_reader *reader)
+{
+	/* Its own announcement, which only its own thread writes. */
+	return atomic_load_explicit(&reader->held, memory_order_relaxed)->given;
+}
+
 /* Release: what the reader did with the image happens before the publisher frees it. */
 void crow_reader_release(struct crow_reader *reader)
 {
@@ -81,6 +88,25 @@ static bool is_held(const struct crow_publisher *publisher, const struct crow_pu
 	return false;
 }
 
+static void sweep(struct crow_publisher *publisher, const struct crow_published *image,
+		  int64_t now_ns)
+{
+	crow_given_sweep(publisher->given, &image->image, image->given, now_ns);
+}
+
+void crow_publisher_sweep(struct crow_publisher *publisher, int64_t now_ns)
+{
+	for (struct crow_published *image = publisher->old; image != NULL; image = image->older)
+		sweep(publisher, image, now_ns);
+	sweep(publisher, atomic_load_explicit(&publisher->current, memory_order_relaxed), now_ns);
+}
+
+struct crow_given *crow_publisher_given(const struct crow_publisher *publisher)
+{
+	return publisher->given;
+}
+
+/* Whoever held an image has released it, so that the marks taken from it here are its last. */
 static void reap(struct crow_publisher *publisher)
 {
 	struct crow_published **at = &publisher->old;
@@ -93,6 +119,7 @@ static void reap(struct crow_publisher *publisher)
 			continue;
 		}
 		*at = image->older;
+		sweep(publisher, image, crow_now_ns());
 		free(image);
 	}
 	if (publisher->old != NULL)
@@ -259,8 +286,10 @@ struct crow_publisher *crow_publisher_new(struct crow_loop *loop, const struct c
 	publisher->reserve = -1;
 	publisher->build_timer.on_due = on_build;
 	publisher->reap_timer.on_due = on_reap;
-	first = build(publisher);
+	publisher->given = crow_given_new();
+	first = publisher->given == NULL ? NULL : build(publisher);
 	if (first == NULL) {
+		crow_given_free(publisher->given);
 		free(publisher);
 		return NULL;
 	}
@@ -281,6 +310,7 @@ void crow_publisher_free(struct crow_publisher *publisher)
 		free(image);
 	}
 	free(atomic_load(&publisher->current));
+	crow_given_free(publisher->given);
 	if (publisher->reserve >= 0)
 		close(publisher->reserve);
 	free(publisher);

@@ -40,12 +40,18 @@ void crow_publisher_flush(struct crow_publisher *publisher);
  * Called once per poll. */
 void crow_publisher_check_file(struct crow_publisher *publisher);
 
+/* Brings what DNS gave since the last time into the ledger; and the ledger. */
+void crow_publisher_sweep(struct crow_publisher *publisher, int64_t now_ns);
+struct crow_given *crow_publisher_given(const struct crow_publisher *publisher);
+
 /* The current image of the main thread: valid until the next turn of the loop. */
 const struct crow_image *crow_publisher_image(const struct crow_publisher *publisher);
 
 void crow_reader_init(struct crow_reader *reader, struct crow_publisher *publisher);
 /* The current image, valid until release. Never NULL. Wait-free but for a swap in between. */
 const struct crow_image *crow_reader_acquire(struct crow_reader *reader);
+/* Between acquire and release: where to mark which instances of that image were given. */
+crow_given_mark_t *crow_reader_given(const struct crow_reader *reader);
 void crow_reader_release(struct crow_reader *reader);
 
 #endif

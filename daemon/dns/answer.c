@@ -87,9 +87,11 @@ static void put_addresses(struct answer *a, enum crow_family family)
 	uint32_t picks[CROW_PICK_SEVERAL_MAX];
 	size_t count = pick_addresses(a, family, want, picks);
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		crow_reply_put_address(a->reply, QUESTION_NAME_AT,
 				       &a->img->instances[picks[i]].addr, a->settings->ttl_s);
+		crow_given_mark(a->settings->given, picks[i], i == 0);
+	}
 	a->reply->answers = (uint16_t)(a->reply->answers + count);
 }
 
@@ -109,7 +111,7 @@ static void put_apex(struct answer *a, uint16_t type)
 static void put_srv(struct answer *a)
 {
 	crow_srv_put(a->reply, a->query, a->img, a->subject.service,
-		     crow_pick_point(a->settings->seq), a->settings->ttl_s);
+		     crow_pick_point(a->settings->seq), a->settings->ttl_s, a->settings->given);
 }
 
 /* RFC 8482 4.1: ANY gets one set of the name's, here the one that most clients came for. */

@@ -7,6 +7,7 @@
 
 #include "daemon/dns/query.h"
 #include "daemon/dns/reply.h"
+#include "daemon/given.h"
 #include "resolver/image.h"
 
 enum crow_exit {
@@ -17,8 +18,9 @@ enum crow_exit {
 
 struct crow_answer_settings {
 	uint32_t ttl_s;
-	uint32_t answers; /* addresses in a reply, 1 to CROW_PICK_SEVERAL_MAX */
-	uint64_t seq;     /* counts queries: the pick follows from it */
+	uint32_t answers;         /* addresses in a reply, 1 to CROW_PICK_SEVERAL_MAX */
+	uint64_t seq;             /* counts queries: the pick follows from it */
+	crow_given_mark_t *given; /* what the answer names is marked there; NULL: nowhere */
 };
 
 struct crow_wanted {

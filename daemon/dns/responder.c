@@ -39,6 +39,7 @@ static void count_reply(const struct crow_reply *reply)
 void crow_responder_begin(struct crow_responder *responder)
 {
 	responder->img = crow_reader_acquire(&responder->reader);
+	responder->settings.given = crow_reader_given(&responder->reader);
 	responder->settings.ttl_s = atomic_load_explicit(&responder->ttl_s, memory_order_relaxed);
 	responder->settings.answers =
 		atomic_load_explicit(&responder->answers, memory_order_relaxed);
@@ -47,6 +48,7 @@ void crow_responder_begin(struct crow_responder *responder)
 void crow_responder_end(struct crow_responder *responder)
 {
 	responder->img = NULL;
+	responder->settings.given = NULL;
 	crow_reader_release(&responder->reader);
 }
 

@@ -24,9 +24,14 @@ struct ring {
 	uint32_t heaviest;
 };
 
+static uint32_t ring_index(const struct ring *ring, uint32_t i)
+{
+	return ring->first + (ring->begin + i) % ring->count;
+}
+
 static const struct crow_snap_instance *ring_at(const struct ring *ring, uint32_t i)
 {
-	return &ring->img->instances[ring->first + (ring->begin + i) % ring->count];
+	return &ring->img->instances[ring_index(ring, i)];
 }
 
 static bool ring_init(struct ring *ring, const struct crow_image *img, uint32_t index,
@@ -129,7 +134,8 @@ static void put_additional(struct crow_reply *reply, const struct ring *ring, ui
 }
 
 void crow_srv_put(struct crow_reply *reply, const struct crow_query *query,
-		  const struct crow_image *img, uint32_t service, uint64_t point, uint32_t ttl_s)
+		  const struct crow_image *img, uint32_t service, uint64_t point, uint32_t ttl_s,
+		  crow_given_mark_t *given)
 {
 	size_t start = reply->out.at;
 	struct ring ring;
@@ -156,4 +162,6 @@ void crow_srv_put(struct crow_reply *reply, const struct crow_query *query,
 	}
 	reply->answers = (uint16_t)(reply->answers + written);
 	put_additional(reply, &ring, written, start, ttl_s);
+	for (uint32_t i = 0; i < written; i++)
+		crow_given_mark(given, ring_index(&ring, i), i == 0);
 }

@@ -5,12 +5,15 @@
 #define CROW_SRV_H
 
 #include "daemon/dns/reply.h"
+#include "daemon/given.h"
 #include "resolver/image.h"
 
 /* Adds one record for each instance that may be picked, the instance at `point` first, then the
  * addresses of their targets as far as they fit. A set that does not fit makes the reply
- * truncated; by TCP, which has no larger sibling, as many as fit from the pick on. */
+ * truncated; by TCP, which has no larger sibling, as many as fit from the pick on. What it names is
+ * marked in given. */
 void crow_srv_put(struct crow_reply *reply, const struct crow_query *query,
-		  const struct crow_image *img, uint32_t service, uint64_t point, uint32_t ttl_s);
+		  const struct crow_image *img, uint32_t service, uint64_t point, uint32_t ttl_s,
+		  crow_given_mark_t *given);
 
 #endif

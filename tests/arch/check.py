@@ -27,6 +27,7 @@ DAEMON_ORDER = [
     ["config", "config_check", "config_draft", "config_ini", "config_print", "option"],
     ["list", "list_json"],
     ["table", "table_poll"],
+    ["given"],
     ["state", "publish", "runtime", "reports", "privilege"],
     ["publisher", "saver"],
     ["discovery/*", "dns/*", "http/*"],

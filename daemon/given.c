@@ -1,0 +1,172 @@
+#include "daemon/given.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "resolver/name.h"
+
+#define MINUTE_NS (60 * INT64_C(1000000000))
+
+/* The first size of the table, in entries. */
+#define SMALLEST 64
+
+struct entry {
+	struct crow_addr addr;
+	uint16_t port; /* 0: free */
+	uint32_t this_minute, last_minute;
+	uint64_t service; /* the hash of its name */
+	int64_t minute;   /* which one is this_minute: its number since the clock's start */
+};
+
+/* Open addressing. Entries that say nothing any more go when the table would grow. */
+struct crow_given {
+	struct entry *entries;
+	size_t capacity; /* 0, or a power of two */
+	size_t used;
+	crow_given_hook *on_named;
+	void *context;
+};
+
+struct crow_given *crow_given_new(void)
+{
+	return calloc(1, sizeof(struct crow_given));
+}
+
+void crow_given_free(struct crow_given *given)
+{
+	if (given != NULL)
+		free(given->entries);
+	free(given);
+}
+
+void crow_given_watch(struct crow_given *given, crow_given_hook *on_named, void *context)
+{
+	given->on_named = on_named;
+	given->context = context;
+}
+
+static bool is_same(const struct entry *a, const struct entry *b)
+{
+	return a->port == b->port && a->service == b->service &&
+	       crow_addr_compare(&a->addr, &b->addr) == 0;
+}
+
+/* The entry of a key, or the free one where it belongs. There is always a free one. */
+static struct entry *find(struct entry *entries, size_t capacity, const struct entry *key)
+{
+	size_t at = crow_addr_hash(&key->addr) ^ key->service ^ key->port;
+
+	for (;; at++) {
+		struct entry *entry = &entries[at & (capacity - 1)];
+
+		if (entry->port == 0 || is_same(entry, key))
+			return entry;
+	}
+}
+
+/* Brings an entry to the minute of now. */
+static void turn(struct entry *entry, int64_t minute)
+{
+	if (entry->minute == minute)
+		return;
+	entry->last_minute = entry->minute + 1 == minute ? entry->this_minute : 0;
+	entry->this_minute = 0;
+	entry->minute = minute;
+}
+
+static size_t count_recent(const struct crow_given *given, int64_t minute)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < given->capacity; i++)
+		count += given->entries[i].port != 0 && given->entries[i].minute + 1 >= minute;
+	return count;
+}
+
+/* Room for one more: at least a third of the entries stay free. */
+static bool make_room(struct crow_given *given, int64_t minute)
+{
+	size_t capacity = SMALLEST;
+	struct entry *entries;
+
+	if ((given->used + 1) * 3 <= given->capacity * 2)
+		return true;
+	while ((count_recent(given, minute) + 1) * 2 > capacity)
+		capacity *= 2;
+	entries = calloc(capacity, sizeof(*entries));
+	if (entries == NULL)
+		return false;
+	given->used = 0;
+	for (size_t i = 0; i < given->capacity; i++) {
+		const struct entry *old = &given->entries[i];
+
+		if (old->port == 0 || old->minute + 1 < minute)
+			continue;
+		*find(entries, capacity, old) = *old;
+		given->used++;
+	}
+	free(given->entries);
+	given->entries = entries;
+	given->capacity = capacity;
+	return true;
+}
+
+static struct entry key_of(const char *service, const struct crow_addr *addr, uint16_t port)
+{
+	return (struct entry){
+		.addr = *addr, .port = port, .service = crow_name_hash(service, strlen(service))};
+}
+
+static void count(struct crow_given *given, const struct crow_image *img,
+		  const struct crow_snap_instance *instance, uint32_t picks, int64_t minute)
+{
+	const struct crow_snap_service *service = crow_image_service(img, instance->service);
+	struct entry key, *entry;
+
+	if (service == NULL || instance->port == 0 || !make_room(given, minute))
+		return;
+	key = key_of(crow_image_string(img, service->name), &instance->addr, instance->port);
+	entry = find(given->entries, given->capacity, &key);
+	if (entry->port == 0) {
+		*entry = key;
+		entry->minute = minute;
+		given->used++;
+	}
+	turn(entry, minute);
+	entry->this_minute += picks;
+}
+
+void crow_given_sweep(struct crow_given *given, const struct crow_image *img,
+		      crow_given_mark_t *marks, int64_t now_ns)
+{
+	uint32_t instances = img->header == NULL ? 0 : img->header->instances.count;
+
+	for (uint32_t i = 0; i < instances; i++) {
+		uint32_t mark;
+
+		/* A load of all, an exchange of those few that were named. */
+		if (atomic_load_explicit(&marks[i], memory_order_relaxed) == 0)
+			continue;
+		mark = atomic_exchange_explicit(&marks[i], 0, memory_order_relaxed);
+		count(given, img, &img->instances[i], mark / 2, now_ns / MINUTE_NS);
+		if (given->on_named != NULL)
+			given->on_named(given->context, &img->instances[i]);
+	}
+}
+
+uint32_t crow_given_last_minute(const struct crow_given *given, const char *service,
+				const struct crow_addr *addr, uint16_t port, int64_t now_ns)
+{
+	struct entry key = key_of(service, addr, port);
+	int64_t left_ns = MINUTE_NS - now_ns % MINUTE_NS;
+	struct entry entry;
+
+	if (given->capacity == 0 || port == 0)
+		return 0;
+	entry = *find(given->entries, given->capacity, &key);
+	if (entry.port == 0)
+		return 0;
+	turn(&entry, now_ns / MINUTE_NS);
+	return entry.this_minute +
+	       (uint32_t)((double)entry.last_minute * (double)left_ns / (double)MINUTE_NS);
+}
