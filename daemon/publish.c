@@ -374,12 +374,73 @@ static void add_aliases(struct builder *b, const struct crow_service *service, u
 		add_name(b, aliases->items[i], strlen(aliases->items[i]), CROW_NAME_SERVICE, index);
 }
 
+static bool is_below_a_zone(const struct builder *b, const char *text, size_t len)
+{
+	const struct crow_snap_zone *zones = (void *)b->zones.data;
+
+	for (size_t i = 0; i < b->zones.count; i++) {
+		const char *zone = (char *)b->strings.data + zones[i].name;
+		size_t zone_len = strlen(zone);
+
+		if (len > zone_len && crow_name_is_below(text, len, zone, zone_len))
+			return true;
+	}
+	return false;
+}
+
+/* What stands between a name and its zone exists too, though there is nothing there: RFC 8020. The
+ * text of a parent is the end of its child's. */
+static void add_parents(struct builder *b, uint32_t text, size_t len)
+{
+	for (;;) {
+		const char *name = (char *)b->strings.data + text;
+		const char *dot = memchr(name, '.', len);
+		struct crow_snap_name *parent;
+
+		if (dot == NULL)
+			return;
+		text += (uint32_t)(dot + 1 - name);
+		len -= (size_t)(dot + 1 - name);
+		if (!is_below_a_zone(b, dot + 1, len))
+			return;
+		parent = append(&b->names, 1);
+		if (parent == NULL)
+			return;
+		*parent = (struct crow_snap_name){
+			.text = text,
+			.hash = (uint32_t)crow_name_hash(dot + 1, len),
+			.service = CROW_SNAP_NONE,
+			.length = (uint16_t)len,
+			.kind = CROW_NAME_PARENT,
+		};
+	}
+}
+
+static void add_all_parents(struct builder *b)
+{
+	const struct crow_snap_zone *zones = (void *)b->zones.data;
+	size_t count = b->names.count;
+
+	if (b->names.failed || b->strings.failed || b->zones.failed)
+		return;
+	for (size_t i = 0; i < b->zones.count; i++)
+		add_parents(b, zones[i].name, strlen((char *)b->strings.data + zones[i].name));
+	for (size_t i = 0; i < count && !b->names.failed; i++) {
+		const struct crow_snap_name *name =
+			(struct crow_snap_name *)(void *)b->names.data + i;
+
+		if (name->kind == CROW_NAME_SERVICE)
+			add_parents(b, name->text, name->length);
+	}
+}
+
 static bool is_same_name(const struct builder *b, const struct crow_snap_name *a,
 			 const struct crow_snap_name *c)
 {
 	const char *strings = (char *)b->strings.data;
 
-	return a->hash == c->hash && a->length == c->length &&
+	return (a->kind == CROW_NAME_PARENT) == (c->kind == CROW_NAME_PARENT) &&
+	       a->hash == c->hash && a->length == c->length &&
 	       memcmp(strings + a->text, strings + c->text, a->length) == 0;
 }
 
@@ -468,6 +529,7 @@ static void collect(struct builder *b)
 	/* uppers is parallel to instances, tombstones included. */
 	if (!b->instances.failed && b->instances.count > b->uppers.count)
 		append(&b->uppers, b->instances.count - b->uppers.count);
+	add_all_parents(b);
 	index_names(b);
 	index_addresses(b);
 }

@@ -196,8 +196,9 @@ static bool is_named(const struct crow_image *img, const struct crow_snap_name *
 	       memcmp(img->strings + name->text, folded, len) == 0;
 }
 
-const struct crow_snap_name *crow_image_find_name(const struct crow_image *img, const char *folded,
-						  size_t len)
+/* The entry of a text that says what it is itself, or the one that says what is below it. */
+static const struct crow_snap_name *find_entry(const struct crow_image *img, const char *folded,
+					       size_t len, bool parent)
 {
 	uint64_t hash;
 	uint32_t mask;
@@ -213,10 +214,22 @@ const struct crow_snap_name *crow_image_find_name(const struct crow_image *img, 
 		if (slot == 0 || slot > img->header->names.count)
 			return NULL;
 		name = &img->names[slot - 1];
-		if (name->hash == (uint32_t)hash && is_named(img, name, folded, len))
+		if (name->hash == (uint32_t)hash && (name->kind == CROW_NAME_PARENT) == parent &&
+		    is_named(img, name, folded, len))
 			return name;
 	}
 	return NULL;
+}
+
+const struct crow_snap_name *crow_image_find_name(const struct crow_image *img, const char *folded,
+						  size_t len)
+{
+	return find_entry(img, folded, len, false);
+}
+
+bool crow_image_is_parent(const struct crow_image *img, const char *folded, size_t len)
+{
+	return find_entry(img, folded, len, true) != NULL;
 }
 
 const struct crow_snap_zone *crow_image_find_zone(const struct crow_image *img, const char *folded,

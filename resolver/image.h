@@ -54,6 +54,9 @@ const struct crow_snap_instance *crow_image_instance(const struct crow_image *im
 const struct crow_snap_name *crow_image_find_name(const struct crow_image *img, const char *folded,
 						  size_t len);
 
+/* Whether names of the image lie below a folded name that lies below a zone. */
+bool crow_image_is_parent(const struct crow_image *img, const char *folded, size_t len);
+
 /* The zone (the longest, if several) at or below which a folded name lies, or NULL. */
 const struct crow_snap_zone *crow_image_find_zone(const struct crow_image *img, const char *folded,
 						  size_t len);

@@ -139,11 +139,14 @@ enum crow_snap_name_kind {
 	CROW_NAME_SERVICE = 1, /* name of a service: itself, `_` as `-`, or an alias */
 	CROW_NAME_UNKNOWN,     /* was asked on demand, and discovery does not know it */
 	CROW_NAME_FAILED,      /* was asked on demand, and discovery could not say */
+	CROW_NAME_PARENT,      /* has names of services or zones below it, in a zone */
 };
 
 /* A name, in the form of crow_name_fold(); found by crow_name_hash() in name_slots, which is
- * probed linearly. So is address_slots, by crow_addr_hash(): one entry for each (address, service),
- * which leads to an instance or, if there is none at that address, to a tombstone. */
+ * probed linearly. A text may have two entries: what it is itself, and CROW_NAME_PARENT, which says
+ * nothing of that and is passed over by whoever does not look for it. address_slots is probed
+ * likewise, by crow_addr_hash(): one entry for each (address, service), which leads to an instance
+ * or, if there is none at that address, to a tombstone. */
 struct crow_snap_name {
 	uint32_t text;    /* offset of the string */
 	uint32_t hash;    /* the low 32 bits of its hash */

@@ -34,26 +34,6 @@ static bool has_list(const struct crow_image *img, uint32_t index)
 	return service && (service->count > 0 || service->taken_wall_s != 0);
 }
 
-/* Whether a name exists below this one: then it is empty, and NXDOMAIN would deny all of them too
- * (RFC 8020). Service names may hold dots, so any name may have names below it. */
-static bool has_descendant(const struct crow_image *img, const char *text, size_t length)
-{
-	uint32_t strings = img->header->strings.count;
-
-	for (uint32_t i = 0; i < img->header->names.count; i++) {
-		const struct crow_snap_name *name = &img->names[i];
-		const char *tail;
-
-		if (name->kind != CROW_NAME_SERVICE || name->length <= length ||
-		    name->text >= strings || name->length >= strings - name->text)
-			continue;
-		tail = img->strings + name->text + name->length - length;
-		if (tail[-1] == '.' && memcmp(tail, text, length) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Whether discovery may know a service of this name: only the characters that platforms allow in
  * one, and no label that begins with `_` (RFC 8552 keeps those for SRV, TXT and the like). */
 static bool is_plausible(const char *text, size_t length)
@@ -98,8 +78,41 @@ static void below_zone(struct crow_subject *subject, const struct crow_image *im
 	if (subject->timeout_ms > 0 && subject->apex > subject->wanted)
 		subject->kind = demand(img, text + subject->wanted, length - subject->wanted,
 				       label_length - subject->wanted);
-	if (subject->kind == CROW_SUBJECT_ABSENT && has_descendant(img, text, length))
+	/* Service names may hold dots. NXDOMAIN would deny all that is below, too (RFC 8020). */
+	if (subject->kind == CROW_SUBJECT_ABSENT && crow_image_is_parent(img, text, length))
 		subject->kind = CROW_SUBJECT_EMPTY;
+}
+
+/* Where a zone begins that has something before it, and a search suffix behind it; 0 = nowhere.
+ * Stub resolvers append those to every name that has few dots or that failed. Only a zone of two
+ * labels or more is told by its look: one of a single label may be anybody's. */
+static size_t find_suffixed_zone(const struct crow_image *img, const char *text, size_t length)
+{
+	const char *dot = text;
+
+	while ((dot = memchr(dot, '.', length - (size_t)(dot - text))) != NULL) {
+		size_t at = (size_t)(++dot - text);
+
+		for (uint32_t i = 0; i < img->header->zones.count; i++) {
+			const char *zone = crow_image_string(img, img->zones[i].name);
+			size_t size = strlen(zone);
+
+			if (length - at > size && memcmp(dot, zone, size) == 0 &&
+			    dot[size] == '.' && memchr(zone, '.', size))
+				return at;
+		}
+	}
+	return 0;
+}
+
+/* A name outside of all zones that is no service's. Denied by us, under an SOA of just the zone
+ * with the suffix: that name can have no other owner, while the suffix itself is not ours. */
+static void outside(struct crow_subject *subject, const struct crow_image *img, const char *text,
+		    size_t length)
+{
+	subject->apex = find_suffixed_zone(img, text, length);
+	if (subject->apex > 0)
+		subject->kind = CROW_SUBJECT_ABSENT;
 }
 
 struct crow_subject crow_subject_of(const struct crow_image *img, const char *text, size_t length)
@@ -126,8 +139,10 @@ struct crow_subject crow_subject_of(const struct crow_image *img, const char *te
 				text[1] == 'h' ? CROW_SUBJECT_SERVICE_SRV : CROW_SUBJECT_EMPTY;
 		return subject;
 	}
-	if (!zone)
+	if (!zone) {
+		outside(&subject, img, text, length);
 		return subject;
+	}
 	if (subject.apex == 0) {
 		subject.kind = CROW_SUBJECT_APEX;
 		return subject;

@@ -8,7 +8,8 @@
 
 enum crow_subject_kind {
 	CROW_SUBJECT_ELSEWHERE, /* not below a zone of ours */
-	CROW_SUBJECT_ABSENT,    /* below a zone, and there is nothing there nor below it */
+	CROW_SUBJECT_ABSENT,    /* below a zone, and there is nothing there nor below it; or below
+				   one with a search suffix: svc.eas.internal.corp.example.com */
 	CROW_SUBJECT_EMPTY,     /* nothing there, but names below it: an empty non-terminal */
 	CROW_SUBJECT_APEX,      /* the zone itself */
 	CROW_SUBJECT_SERVICE,
@@ -22,8 +23,9 @@ struct crow_subject {
 	enum crow_subject_kind kind;
 	uint32_t service;      /* of SERVICE and SERVICE_SRV */
 	struct crow_addr addr; /* of ADDRESS */
-	size_t apex;         /* offset in the text of the name that carries SOA and NS: the zone, or
-				  an alias that lies outside of all zones */
+	size_t apex;         /* offset in the text of the name that carries SOA and NS: the zone, an
+				  alias that lies outside of all zones, or a zone that somebody
+				  appended a search suffix to */
 	size_t wanted;       /* of WANTED: offset in the text of the service's name */
 	uint32_t timeout_ms; /* of WANTED: how long the asker may wait */
 };

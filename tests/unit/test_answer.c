@@ -78,6 +78,7 @@ static void fill(struct fixture *f)
 	fixture_take_many(f, "many", 300, even);
 	fixture_take_many(f, "huge", 5000, even);
 	crow_table_deny(&f->table, "denied.demand.internal", CROW_NAME_UNKNOWN, INT64_MAX);
+	crow_table_deny(&f->table, "between.demand.internal", CROW_NAME_UNKNOWN, INT64_MAX);
 	crow_table_deny(&f->table, "failed.demand.internal", CROW_NAME_FAILED, INT64_MAX);
 }
 
@@ -90,7 +91,12 @@ static int set_up(void **state)
 			 "services=svc_a,six,shared,heavy,group.item,many,huge,empty\n"
 			 "[source d]\nendpoint=http://127.0.0.1:1\nservices=*\ntimeout=1500ms\n"
 			 "zone=demand.internal\n"
-			 "[service svc_a]\nalias=model.example.com\n");
+			 "[source z]\nendpoint=http://127.0.0.1:1\nservices=below\n"
+			 "zone=a.unit.eas.internal\n"
+			 "[service below]\nalias=x.item.demand.internal,x.between.demand.internal,"
+			 "x.failed.demand.internal\n"
+			 "[service svc_a]\nalias=model.example.com,a.b.c.eas.internal,"
+			 "svc_a.eas.internal.a-domain-of-mine.example\n");
 	fill(&f);
 	published = fixture_build(&f);
 	fixture_fini(&f);
@@ -466,6 +472,24 @@ static void test_elsewhere_is_refused(void **state)
 	}
 }
 
+/* RFC 2308 3: the SOA's owner is the zone that the denial comes from. */
+static void test_search_suffixes(void **state)
+{
+	(void)state;
+	ask("svc_a.eas.internal.corp.example.com", A);
+	assert_negative(NXDOMAIN, "eas.internal.corp.example.com");
+	ask("x.y.Demand.internal.cluster.local", AAAA);
+	assert_negative(NXDOMAIN, "Demand.internal.cluster.local");
+	ask("svc_a.xeas.internal.example.com", A);
+	assert_error(REFUSED);
+	ask("eas.internal.example.com", A); /* nothing before it */
+	assert_error(REFUSED);
+	ask("svc_a.eas.internals.example.com", A);
+	assert_error(REFUSED);
+	ask("svc_a.eas.internal.a-domain-of-mine.example", A); /* an alias comes first */
+	assert_int_equal(reply.an, 3);
+}
+
 static void test_apex(void **state)
 {
 	char name[256];
@@ -512,6 +536,20 @@ static void test_names_between_are_empty(void **state)
 	assert_negative(NOERROR, "eas.internal");
 	ask("tem.eas.internal", A);
 	assert_negative(NXDOMAIN, "eas.internal");
+	ask("b.c.eas.internal", A); /* above an alias */
+	assert_negative(NOERROR, "eas.internal");
+	ask("c.eas.internal", A);
+	assert_negative(NOERROR, "eas.internal");
+	ask("x.c.eas.internal", A);
+	assert_negative(NXDOMAIN, "eas.internal");
+	ask("unit.eas.internal", A); /* above a zone */
+	assert_negative(NOERROR, "eas.internal");
+	ask("item.demand.internal", A); /* may be a service, whatever is below it */
+	assert_int_equal(reply.exit, CROW_EXIT_WAIT);
+	ask("between.demand.internal", A); /* denied, and yet there */
+	assert_negative(NOERROR, "demand.internal");
+	ask("failed.demand.internal", A);
+	assert_error(SERVFAIL);
 }
 
 static void test_a_service_without_a_list_is_servfail(void **state)
@@ -1073,6 +1111,7 @@ int main(void)
 		cmocka_unit_test(test_other_types_are_nodata),
 		cmocka_unit_test(test_unknown_names),
 		cmocka_unit_test(test_elsewhere_is_refused),
+		cmocka_unit_test(test_search_suffixes),
 		cmocka_unit_test(test_apex),
 		cmocka_unit_test(test_alias),
 		cmocka_unit_test(test_names_between_are_empty),

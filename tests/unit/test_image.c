@@ -12,7 +12,7 @@
 #include "resolver/pick.h"
 
 #define CONFIG                                                                                     \
-	"[source s]\nendpoint=http://127.0.0.1:1\nservices=one,two_b,empty\n"                      \
+	"[source s]\nendpoint=http://127.0.0.1:1\nservices=one,two_b,empty,a.dotted\n"             \
 	"[source d]\nendpoint=http://127.0.0.1:1\nservices=*\nzone=d.test\ntimeout=1500ms\n"       \
 	"[service one]\nalias=Alias.Example\nport=81\n"
 
@@ -76,6 +76,18 @@ static void test_names(void **state)
 	assert_string_equal(service_of("three.eas.internal"), "none");
 	assert_string_equal(service_of("one.eas.internal.x"), "none");
 	assert_string_equal(service_of("eas.internal"), "none");
+}
+
+static void test_parents(void **state)
+{
+	(void)state;
+	assert_true(crow_image_is_parent(img, "dotted.eas.internal", 19));
+	assert_null(find("dotted.eas.internal"));
+	assert_false(crow_image_is_parent(img, "otted.eas.internal", 18));
+	assert_false(crow_image_is_parent(img, "a.dotted.eas.internal", 21));
+	assert_false(crow_image_is_parent(img, "one.eas.internal", 16));
+	assert_false(crow_image_is_parent(img, "eas.internal", 12)); /* the zone is no name in it */
+	assert_false(crow_image_is_parent(img, "example", 7));
 }
 
 static void test_denied_names(void **state)
@@ -270,17 +282,12 @@ static void test_same_table_same_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_names),
-		TEST(test_denied_names),
-		TEST(test_zones),
-		TEST(test_exact_owner),
-		TEST(test_translated_owner),
-		TEST(test_tombstone_owner),
-		TEST(test_has_address),
-		TEST(test_hostile_bytes),
-		TEST(test_every_truncation_and_flip_is_refused),
-		TEST(test_empty_image),
-		TEST(test_same_table_same_bytes),
+		TEST(test_names),           TEST(test_parents),
+		TEST(test_denied_names),    TEST(test_zones),
+		TEST(test_exact_owner),     TEST(test_translated_owner),
+		TEST(test_tombstone_owner), TEST(test_has_address),
+		TEST(test_hostile_bytes),   TEST(test_every_truncation_and_flip_is_refused),
+		TEST(test_empty_image),     TEST(test_same_table_same_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
