@@ -507,6 +507,43 @@ static void index_addresses(struct builder *b)
 	}
 }
 
+/* ---- the daemon's own addresses ---- */
+
+/* A piece of a string that is still open: no NUL. */
+static void add_piece(struct builder *b, const char *text)
+{
+	size_t size = strlen(text);
+	char *at = append(&b->strings, size);
+
+	if (at != NULL)
+		memcpy(at, text, size);
+}
+
+static void add_face(struct builder *b, const char *kind, const struct crow_listens *listens)
+{
+	char endpoint[CROW_ENDPOINT_TEXT];
+	const char *before = kind;
+
+	for (size_t i = 0; i < listens->count; i++) {
+		if (listens->items[i].port == 0) /* the kernel's choice, which nobody can guess */
+			continue;
+		crow_addr_format(&listens->items[i].addr, listens->items[i].port, endpoint);
+		add_piece(b, before);
+		add_piece(b, endpoint);
+		before = ",";
+	}
+}
+
+static uint32_t add_faces(struct builder *b)
+{
+	uint32_t offset = (uint32_t)b->strings.count;
+
+	add_face(b, "dns=", &b->table->config->dns_listen);
+	add_face(b, " http=", &b->table->config->http_listen);
+	append(&b->strings, 1); /* the NUL */
+	return offset;
+}
+
 /* ---- the image ---- */
 
 static void collect(struct builder *b)
@@ -617,6 +654,7 @@ struct crow_published *crow_publish_build(const struct crow_table *table, uint64
 
 	builder_init(&b, table);
 	collect(&b);
+	header.faces = add_faces(&b);
 	published = finish(&b, &header);
 	builder_fini(&b);
 	return published;

@@ -46,7 +46,8 @@ struct crow_snap_header {
 	int64_t built_boot_ns;  /* CLOCK_BOOTTIME when it was built */
 	int64_t built_wall_s;   /* seconds since the epoch, for show alone */
 	uint32_t publisher_pid; /* for show alone */
-	uint32_t reserved;
+	uint32_t faces; /* offset of the string: where the daemon listens, for tools, such as
+			   "dns=127.0.0.55:53,[::1]:53 http=127.0.0.1:9550" */
 	struct crow_snap_section zones;
 	struct crow_snap_section services;
 	struct crow_snap_section instances;
