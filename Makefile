@@ -22,6 +22,7 @@ WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wca
 CPPFLAGS += -I. -D_GNU_SOURCE -DCROW_VERSION='"$(VERSION)"'
 CFLAGS   += -std=gnu11 $(OPT) $(WARN) -fPIC -pthread $(SANFLAGS)
 LDFLAGS  += -pthread $(SANFLAGS)
+LIBS_cli    := -lresolv
 LIBS_daemon := -lcurl -ljson-c -lmicrohttpd -linih
 
 objs = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
@@ -68,21 +69,21 @@ LINK = $(if $(Q),@echo "  LD    $@";) mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $
 $(BUILD)/crowflyd: $(BUILD)/daemon/main.o $(BUILD)/libcrowfly-daemon.a $(BUILD)/libcrowfly-resolver.a
 	$(LINK) $(LIBS_daemon)
 $(BUILD)/crowfly: $(CLI) $(BUILD)/libcrowfly-resolver.a
-	$(LINK)
+	$(LINK) $(LIBS_cli)
 $(BUILD)/libcrowfly.so: $(PRELOAD) $(BUILD)/libcrowfly-resolver.a preload/exports.map
 	$(LINK) -shared -Wl,--version-script=preload/exports.map -Wl,-soname,libcrowfly.so \
 		-Wl,-z,now -Wl,-z,relro $(if $(SANFLAGS),,-Wl,--no-undefined) -Wl,--exclude-libs,ALL
 
 ARCHIVES := $(addprefix $(BUILD)/libcrowfly-,daemon.a cli.a preload.a resolver.a)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
-	$(LINK) -lcmocka $(LIBS_daemon)
+	$(LINK) -lcmocka $(LIBS_daemon) $(LIBS_cli)
 $(BUILD)/tests/snippets/%: $(BUILD)/tests/snippets/%.o
 	$(LINK)
 # FUZZER=1 (with CC=clang) links libFuzzer's main; without it, one that replays the corpus.
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(ARCHIVES)
-	$(LINK) $(LIBS_daemon) $(if $(FUZZER),-fsanitize=fuzzer)
+	$(LINK) $(LIBS_daemon) $(LIBS_cli) $(if $(FUZZER),-fsanitize=fuzzer)
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVES)
-	$(LINK) $(LIBS_daemon) -lm
+	$(LINK) $(LIBS_daemon) $(LIBS_cli) -lm
 
 include tests/tests.mk
 include docs/install.mk

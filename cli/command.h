@@ -25,6 +25,7 @@ struct crow_command {
 extern const struct crow_command crow_command_run;
 extern const struct crow_command crow_command_status;
 extern const struct crow_command crow_command_lookup;
+extern const struct crow_command crow_command_doctor;
 
 /* "crowfly: <sentence>" on stderr. */
 void crow_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

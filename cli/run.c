@@ -10,9 +10,8 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/library.h"
 #include "cli/program.h"
-
-#define LIBRARY "libcrowfly.so"
 
 /* As env(1) has them, so that scripts tell "not found" from "cannot be run". */
 enum { EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
@@ -112,51 +111,14 @@ static bool read_options(struct run_options *options, int argc, char **argv)
 	return false;
 }
 
-/* The absolute path of dir + tail, if there is such a file. */
-static bool find_below(const char *dir, const char *tail, char path[PATH_MAX])
-{
-	char candidate[PATH_MAX];
-
-	return snprintf(candidate, sizeof(candidate), "%s%s", dir, tail) < (int)sizeof(candidate) &&
-	       realpath(candidate, path);
-}
-
-/* Beside crowfly (a build tree), where `make install` puts it seen from there (so that the tree may
- * be moved), then where it was configured to be. */
-static bool find_library(char path[PATH_MAX])
-{
-	char dir[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-
-	if (length > 0) {
-		dir[length] = '\0';
-		*strrchr(dir, '/') = '\0';
-		if (find_below(dir, "/" LIBRARY, path) ||
-		    find_below(dir, "/../lib/crowfly/" LIBRARY, path))
-			return true;
-	}
-	return find_below(CROW_LIBDIR, "/" LIBRARY, path);
-}
-
-/* LD_PRELOAD is a list that blanks and colons separate, and nothing quotes them (ld.so(8)). Ours
- * comes last: ASan insists on being first, and other interposers find us behind them. */
+/* Ours comes last: ASan insists on being first, and other interposers find us behind them. */
 static bool set_preload(void)
 {
 	char library[PATH_MAX];
 	const char *old = getenv("LD_PRELOAD");
 
-	if (!find_library(library)) {
-		crow_complain(LIBRARY
-			      " is neither beside crowfly, nor in ../lib/crowfly from there, "
-			      "nor in " CROW_LIBDIR ": install crowfly whole, with `make install`");
+	if (!crow_library_find(library))
 		return false;
-	}
-	if (strpbrk(library, " :")) {
-		crow_complain("%s cannot be preloaded: LD_PRELOAD takes no path with a blank or a "
-			      "colon; install crowfly elsewhere",
-			      library);
-		return false;
-	}
 	if (old && strstr(old, library))
 		return true; /* run below another run */
 	return join_variable("LD_PRELOAD", library, ':', false);

@@ -3,12 +3,10 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/command.h"
 #include "cli/json.h"
 #include "cli/view.h"
-#include "resolver/name.h"
 
 static int main_status(int argc, char **argv);
 
@@ -58,26 +56,12 @@ static bool read_options(struct status_options *options, int argc, char **argv)
 
 /* ---- which services ---- */
 
-static bool is_named(const struct crow_image *img, uint32_t index, const char *wanted)
-{
-	const struct crow_snap_service *service = crow_image_service(img, index);
-	const struct crow_snap_name *name;
-	char folded[CROW_NAME_MAX + 1];
-	size_t length;
-
-	if (strcmp(crow_image_string(img, service->name), wanted) == 0)
-		return true;
-	length = crow_name_fold(wanted, strlen(wanted), folded);
-	name = length ? crow_image_find_name(img, folded, length) : NULL;
-	return name && name->kind == CROW_NAME_SERVICE && name->service == index;
-}
-
 static bool is_wanted(const struct crow_image *img, uint32_t index, char **wanted)
 {
 	if (!*wanted)
 		return true;
 	for (; *wanted; wanted++) {
-		if (is_named(img, index, *wanted))
+		if (crow_view_is_named(img, index, *wanted))
 			return true;
 	}
 	return false;
@@ -92,7 +76,7 @@ static bool all_are_known(const struct crow_image *img, const struct status_opti
 	for (char **wanted = options->wanted; *wanted; wanted++) {
 		uint32_t i = 0;
 
-		while (i < count && !is_named(img, i, *wanted))
+		while (i < count && !crow_view_is_named(img, i, *wanted))
 			i++;
 		if (i < count)
 			continue;
@@ -102,13 +86,6 @@ static bool all_are_known(const struct crow_image *img, const struct status_opti
 		known = false;
 	}
 	return known;
-}
-
-static const char *zone_name(const struct crow_image *img, const struct crow_snap_service *service)
-{
-	if (service->zone >= img->header->zones.count)
-		return "";
-	return crow_image_string(img, img->zones[service->zone].name);
 }
 
 /* ---- for people ---- */
@@ -144,7 +121,7 @@ static void put_service(const struct crow_term *term, const struct crow_image *i
 	fputc('\n', term->out);
 	crow_term_put(term, CROW_BOLD, 0, crow_image_string(img, service->name));
 	fputs("  zone ", term->out);
-	crow_term_put(term, CROW_PLAIN, 0, zone_name(img, service));
+	crow_term_put(term, CROW_PLAIN, 0, crow_view_zone(img, service));
 	fprintf(term->out, ", port %u, source ", service->port);
 	crow_term_put(term, CROW_PLAIN, 0, crow_image_string(img, service->source));
 	fputs(", ", term->out);
@@ -218,7 +195,7 @@ static void print_json_service(const struct crow_image *img, uint32_t index)
 	putchar('{');
 	print_json_member("name", crow_image_string(img, service->name));
 	print_json_member("source", crow_image_string(img, service->source));
-	print_json_member("zone", zone_name(img, service));
+	print_json_member("zone", crow_view_zone(img, service));
 	printf("\"port\":%u,\"attempt_timeout_ms\":%u,\"stale\":%s,", service->port,
 	       service->attempt_timeout_ms, stale ? "true" : "false");
 	print_json_seconds("list_age_s", service->taken_wall_s != 0, service->taken_boot_ns);

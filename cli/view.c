@@ -11,6 +11,7 @@
 
 #include "cli/command.h"
 #include "cli/json.h"
+#include "resolver/name.h"
 
 const char *crow_view_dir(const char *option)
 {
@@ -19,36 +20,77 @@ const char *crow_view_dir(const char *option)
 	return dir && *dir ? dir : CROW_RUNTIME_DIR;
 }
 
-bool crow_view_load(struct crow_copy *copy, const char *dir)
+static void explain(enum crow_attach result, enum crow_image_error error, const char *dir,
+		    char complaint[CROW_VIEW_COMPLAINT])
+{
+	const size_t size = CROW_VIEW_COMPLAINT;
+
+	switch (result) {
+	case CROW_ATTACH_OK:
+		break;
+	case CROW_ATTACH_ABSENT:
+		snprintf(complaint, size,
+			 "there is no snapshot in %s: start crowflyd, or name the directory that "
+			 "it uses with --runtime-dir",
+			 dir);
+		break;
+	case CROW_ATTACH_UNTRUSTED:
+		snprintf(complaint, size,
+			 "%s/" CROW_SNAP_FILE " is not trusted: it must be a regular file of "
+			 "root, of yourself or of the directory's owner, not writable by others",
+			 dir);
+		break;
+	case CROW_ATTACH_INVALID:
+		snprintf(complaint, size,
+			 "%s/" CROW_SNAP_FILE " cannot be used: %s; is crowflyd of the same "
+			 "version as crowfly?",
+			 dir, crow_image_strerror(error));
+		break;
+	case CROW_ATTACH_SYSTEM:
+		snprintf(complaint, size, "cannot read %s/" CROW_SNAP_FILE ": %s", dir,
+			 strerror(errno));
+		break;
+	}
+}
+
+bool crow_view_try(struct crow_copy *copy, const char *dir, char complaint[CROW_VIEW_COMPLAINT])
 {
 	enum crow_image_error error = CROW_IMAGE_OK;
 	enum crow_attach result = crow_copy_load(copy, dir, &error);
 
-	switch (result) {
-	case CROW_ATTACH_OK:
+	explain(result, error, dir, complaint);
+	return result == CROW_ATTACH_OK;
+}
+
+bool crow_view_load(struct crow_copy *copy, const char *dir)
+{
+	char complaint[CROW_VIEW_COMPLAINT];
+
+	if (crow_view_try(copy, dir, complaint))
 		return true;
-	case CROW_ATTACH_ABSENT:
-		crow_complain(
-			"there is no snapshot in %s: start crowflyd, or name the directory that "
-			"it uses with --runtime-dir",
-			dir);
-		break;
-	case CROW_ATTACH_UNTRUSTED:
-		crow_complain(
-			"%s/" CROW_SNAP_FILE " is not trusted: it must be a regular file of "
-			"root, of yourself or of the directory's owner, not writable by others",
-			dir);
-		break;
-	case CROW_ATTACH_INVALID:
-		crow_complain("%s/" CROW_SNAP_FILE " cannot be used: %s; is crowflyd of the same "
-			      "version as crowfly?",
-			      dir, crow_image_strerror(error));
-		break;
-	case CROW_ATTACH_SYSTEM:
-		crow_complain("cannot read %s/" CROW_SNAP_FILE ": %s", dir, strerror(errno));
-		break;
-	}
+	crow_complain("%s", complaint);
 	return false;
+}
+
+const char *crow_view_zone(const struct crow_image *img, const struct crow_snap_service *service)
+{
+	if (service->zone >= img->header->zones.count)
+		return "";
+	return crow_image_string(img, img->zones[service->zone].name);
+}
+
+bool crow_view_is_named(const struct crow_image *img, uint32_t index, const char *wanted)
+{
+	const struct crow_snap_service *service = crow_image_service(img, index);
+	const struct crow_snap_name *name;
+	char folded[CROW_NAME_MAX + 1];
+	size_t length;
+
+	if (strcmp(crow_image_string(img, service->name), wanted) == 0)
+		return true;
+	length = crow_name_fold(wanted, strlen(wanted), folded);
+	name = length ? crow_image_find_name(img, folded, length) : NULL;
+	return name && name->kind == CROW_NAME_SERVICE && name->service == index;
 }
 
 bool crow_view_daemon_lives(const char *dir)

@@ -4,6 +4,7 @@
 #ifndef CROW_VIEW_H
 #define CROW_VIEW_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,8 +16,19 @@
 /* The option's value if given, else CROWFLY_RUNTIME_DIR, else /run/crowfly. */
 const char *crow_view_dir(const char *option);
 
-/* Loads the snapshot; if there is none that can be used, complains and says what to do. */
+/* Loads the snapshot. False if there is none that can be used: the reason and the next step are in
+ * complaint. */
+#define CROW_VIEW_COMPLAINT (PATH_MAX + 256)
+bool crow_view_try(struct crow_copy *copy, const char *dir, char complaint[CROW_VIEW_COMPLAINT]);
+
+/* The same, and the complaint is made. */
 bool crow_view_load(struct crow_copy *copy, const char *dir);
+
+/* The zone's name of a service; "" if the file lies. */
+const char *crow_view_zone(const struct crow_image *img, const struct crow_snap_service *service);
+
+/* Whether a service goes by this name: its name in discovery, or one of its DNS names. */
+bool crow_view_is_named(const struct crow_image *img, uint32_t index, const char *name);
 
 /* Whether crowflyd holds <dir>/lock. Asks without taking the lock, so that a daemon that starts at
  * this moment is not turned away. */

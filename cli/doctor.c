@@ -1,0 +1,217 @@
+/*
+ * crowfly doctor: why does this not work? From the daemon to the instances, each thing is tried as
+ * a program would use it, and what is wrong comes with the next step.
+ */
+#include "cli/doctor.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/program.h"
+#include "cli/view.h"
+
+static int main_doctor(int argc, char **argv);
+
+const struct crow_command crow_command_doctor = {
+	.name = "doctor",
+	.synopsis = "[--service NAME] [--json] [--runtime-dir DIR] [CMD]",
+	.summary = "find out why something does not work",
+	.details =
+		"  --service NAME         look at this service alone\n"
+		"  --json                 for programs\n"
+		"  --runtime-dir DIR      of crowflyd; default $CROWFLY_RUNTIME_DIR, then "
+		"/run/crowfly\n"
+		"\n"
+		"Looks at the daemon, the snapshot, whether names resolve (in a program with the\n"
+		"preload library, by DNS, and as this host is set up), and connects to every\n"
+		"instance once without sending a byte. With CMD also whether the preload library\n"
+		"can act in that program. Every finding that is not ok comes with the next step.\n"
+		"Exits 1 if something does not work.\n",
+	.main = main_doctor,
+};
+
+struct doctor_options {
+	bool json;
+	const char *dir;
+	const char *service;
+	const char *command; /* NULL: none */
+};
+
+static bool read_options(struct doctor_options *options, int argc, char **argv)
+{
+	enum { JSON = 256, RUNTIME_DIR, SERVICE };
+	static const struct option longs[] = {
+		{"json", no_argument, NULL, JSON},
+		{"runtime-dir", required_argument, NULL, RUNTIME_DIR},
+		{"service", required_argument, NULL, SERVICE},
+		{0},
+	};
+	const char *dir = NULL;
+	int option;
+
+	while ((option = crow_command_option(&crow_command_doctor, argc, argv, "+:", longs)) !=
+	       -1) {
+		if (option == JSON)
+			options->json = true;
+		else if (option == RUNTIME_DIR)
+			dir = optarg;
+		else if (option == SERVICE)
+			options->service = optarg;
+		else
+			return false;
+	}
+	options->dir = crow_view_dir(dir);
+	options->command = optind < argc ? argv[optind] : NULL;
+	return true;
+}
+
+bool crow_doctor_wants(const struct crow_doctor *doctor, uint32_t index)
+{
+	return !doctor->service || crow_view_is_named(doctor->img, index, doctor->service);
+}
+
+/* ---- the daemon and its snapshot ---- */
+
+static void look_at_daemon(struct crow_doctor *doctor)
+{
+	if (crow_view_daemon_lives(doctor->dir))
+		crow_finding(&doctor->findings, CROW_VERDICT_OK, "daemon", NULL,
+			     "crowflyd runs on %s", doctor->dir);
+	else
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "daemon",
+			     "systemctl start crowfly, or run crowflyd -c /etc/crowfly.conf; its "
+			     "log says why it ended: journalctl -u crowfly",
+			     "crowflyd does not run on %s; programs go on with the last snapshot, "
+			     "which grows old",
+			     doctor->dir);
+}
+
+static bool look_at_snapshot(struct crow_doctor *doctor, struct crow_copy *copy)
+{
+	char complaint[CROW_VIEW_COMPLAINT], age[CROW_AGE_TEXT];
+	const struct crow_snap_header *header;
+
+	if (!crow_view_try(copy, doctor->dir, complaint)) {
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "snapshot",
+			     "start crowflyd, or name its directory; until then programs run as if "
+			     "crowfly were not installed",
+			     "%s", complaint);
+		return false;
+	}
+	doctor->img = &copy->image;
+	header = doctor->img->header;
+	crow_view_age(crow_view_seconds_since(header->built_boot_ns), age);
+	crow_finding(&doctor->findings, CROW_VERDICT_OK, "snapshot", NULL,
+		     "generation %" PRIu64 ", published %s ago (a new one comes with every change)",
+		     header->generation, age);
+	return true;
+}
+
+/* ---- services ---- */
+
+static void look_at_service(struct crow_doctor *doctor, const struct crow_snap_service *service)
+{
+	const char *name = crow_image_string(doctor->img, service->name);
+	char age[CROW_AGE_TEXT];
+
+	if (service->taken_wall_s == 0 && service->count == 0) {
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "service",
+			     "is the name right, and does this host reach the endpoint? crowflyd's "
+			     "log and its status page say what the last poll brought",
+			     "%s has no list yet", name);
+		return;
+	}
+	if (service->flags & CROW_SERVICE_STALE) {
+		crow_view_age(crow_view_seconds_since(service->failing_boot_ns), age);
+		crow_finding(&doctor->findings, CROW_VERDICT_WARN, "service",
+			     "the last good list serves on; look at discovery: crowflyd's log and "
+			     "its status page say what the last poll brought",
+			     "%s: discovery has not confirmed its list for %s", name, age);
+	}
+	if (service->up4 + service->up6 == 0)
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "service",
+			     "give one of its instances a weight above 0",
+			     "%s has no instance that may be picked", name);
+}
+
+/* False if there is nothing to look at further. */
+static bool look_at_services(struct crow_doctor *doctor)
+{
+	unsigned before = doctor->findings.counts[CROW_VERDICT_WARN] +
+			  doctor->findings.counts[CROW_VERDICT_FAIL];
+	uint32_t count = crow_image_service_count(doctor->img), wanted = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (!crow_doctor_wants(doctor, i))
+			continue;
+		wanted++;
+		look_at_service(doctor, crow_image_service(doctor->img, i));
+	}
+	if (wanted == 0 && doctor->service)
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "service",
+			     "`crowfly status` lists those that are; new ones go to [source] "
+			     "services= of crowfly.conf(5)",
+			     "there is no service %s", doctor->service);
+	else if (wanted == 0)
+		crow_finding(&doctor->findings, CROW_VERDICT_WARN, "service",
+			     "name them in [source] services= of crowfly.conf(5); with * a "
+			     "service is there once a program asked for its name",
+			     "the snapshot has no services");
+	else if (before == doctor->findings.counts[CROW_VERDICT_WARN] +
+				   doctor->findings.counts[CROW_VERDICT_FAIL])
+		crow_finding(&doctor->findings, CROW_VERDICT_OK, "service", NULL,
+			     "%u %s with a good list", wanted,
+			     wanted == 1 ? "service" : "services");
+	return wanted > 0;
+}
+
+/* ---- the program ---- */
+
+static void look_at_program(struct crow_doctor *doctor, const char *command)
+{
+	struct crow_program program;
+	const char *reason;
+
+	if (!crow_program_examine(command, &program)) {
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "program",
+			     "give its path, or look at PATH", "there is no program %s", command);
+		return;
+	}
+	reason = crow_reach_strreason(program.reach);
+	if (reason)
+		crow_finding(&doctor->findings, CROW_VERDICT_WARN, "program",
+			     "let DNS serve it: point resolv.conf at the responder (crowflyd(8)); "
+			     "then ports are not translated, and a failed connection is its own",
+			     "%s %s: the preload library cannot act in it", program.path, reason);
+	else
+		crow_finding(&doctor->findings, CROW_VERDICT_OK, "program", NULL,
+			     "the preload library can act in %s: crowfly run -- %s", program.path,
+			     command);
+}
+
+static int main_doctor(int argc, char **argv)
+{
+	static const struct crow_image nothing;
+	struct doctor_options options = {0};
+	struct crow_doctor doctor = {.img = &nothing};
+	struct crow_copy copy = {0};
+	bool well;
+
+	if (!read_options(&options, argc, argv))
+		return CROW_EXIT_USAGE;
+	doctor.dir = options.dir;
+	doctor.service = options.service;
+	crow_findings_begin(&doctor.findings, options.json);
+	look_at_daemon(&doctor);
+	if (look_at_snapshot(&doctor, &copy) && look_at_services(&doctor)) {
+		crow_doctor_names(&doctor);
+		crow_doctor_instances(&doctor);
+	}
+	if (options.command)
+		look_at_program(&doctor, options.command);
+	well = crow_findings_end(&doctor.findings);
+	crow_copy_fini(&copy);
+	return well ? CROW_EXIT_OK : CROW_EXIT_FAILED;
+}

@@ -1,0 +1,82 @@
+#include "cli/finding.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cli/json.h"
+
+/* A sentence with a path and a name of the longest; more is cut. */
+#define TEXT_MAX 1024
+
+static const char *const words[CROW_VERDICTS] = {"ok", "note", "warn", "FAIL"};
+static const char *const json_words[CROW_VERDICTS] = {"ok", "note", "warn", "fail"};
+static const enum crow_tint tints[CROW_VERDICTS] = {CROW_GOOD, CROW_PLAIN, CROW_WARN, CROW_BAD};
+
+void crow_findings_begin(struct crow_findings *findings, bool json)
+{
+	*findings = (struct crow_findings){.json = json};
+	crow_term_init(&findings->term, stdout);
+	if (json)
+		fputs("{\"findings\":[", stdout);
+}
+
+static void print_text(const struct crow_findings *findings, enum crow_verdict verdict,
+		       const char *about, const char *next, const char *text)
+{
+	const struct crow_term *term = &findings->term;
+
+	crow_term_put(term, tints[verdict], 6, words[verdict]);
+	crow_term_put(term, CROW_BOLD, 11, about);
+	crow_term_put(term, CROW_PLAIN, 0, text);
+	fputc('\n', term->out);
+	if (next) {
+		fputs("                 -> ", term->out);
+		crow_term_put(term, CROW_PLAIN, 0, next);
+		fputc('\n', term->out);
+	}
+}
+
+static void print_json(const struct crow_findings *findings, enum crow_verdict verdict,
+		       const char *about, const char *next, const char *text)
+{
+	unsigned before = 0;
+
+	for (int i = 0; i < CROW_VERDICTS; i++)
+		before += findings->counts[i];
+	printf("%s\n{\"verdict\":\"%s\",\"about\":", before ? "," : "", json_words[verdict]);
+	crow_json_string(stdout, about);
+	fputs(",\"text\":", stdout);
+	crow_json_string(stdout, text);
+	fputs(",\"next\":", stdout);
+	crow_json_string(stdout, next);
+	fputc('}', stdout);
+}
+
+void crow_finding(struct crow_findings *findings, enum crow_verdict verdict, const char *about,
+		  const char *next, const char *format, ...)
+{
+	char text[TEXT_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	(findings->json ? print_json : print_text)(findings, verdict, about, next, text);
+	findings->counts[verdict]++;
+	fflush(stdout); /* what follows may take a while */
+}
+
+bool crow_findings_end(struct crow_findings *findings)
+{
+	unsigned failed = findings->counts[CROW_VERDICT_FAIL],
+		 warned = findings->counts[CROW_VERDICT_WARN];
+
+	if (findings->json) {
+		printf("],\n\"failed\":%u,\"warned\":%u}\n", failed, warned);
+	} else if (failed || warned) {
+		printf("\n%u failed, %u to look at\n", failed, warned);
+	} else {
+		puts("\nnothing is wrong");
+	}
+	return failed == 0;
+}

@@ -1,0 +1,173 @@
+"""crowfly doctor: each thing that can be wrong is found, and comes with the next step."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from tests.system.daemon import BUILD, ROOT, eventually, run
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a namespace")
+
+
+class Findings:
+    """What doctor found: Findings.of("dns") are (verdict, text) of that subject."""
+
+    def __init__(self, done):
+        assert done.stderr == ""
+        self.status = done.returncode
+        told = json.loads(done.stdout)
+        self.all = told["findings"]
+        verdicts = [finding["verdict"] for finding in self.all]
+        assert told["failed"] == verdicts.count("fail")
+        assert told["warned"] == verdicts.count("warn")
+        assert self.status == (1 if told["failed"] else 0)
+        for finding in self.all:
+            assert finding["verdict"] in ("ok", "note") or finding["next"], finding
+
+    def of(self, about):
+        return [(f["verdict"], f["text"]) for f in self.all if f["about"] == about]
+
+    def only(self, about):
+        found = self.of(about)
+        assert len(found) == 1, self.all
+        return found[0]
+
+
+@pytest.fixture
+def doctor(daemon):
+    environment = {**os.environ, "CROWFLY_RUNTIME_DIR": str(daemon.runtime_dir)}
+
+    def ask(*arguments, prefix=()):
+        command = [*prefix, BUILD / "crowfly", "doctor", "--json", *arguments]
+        return Findings(run(*command, environment=environment))
+
+    return ask
+
+
+def test_a_host_where_all_is_well(running, doctor, own_library):
+    found = doctor()
+    assert found.status == 0
+    assert found.only("daemon")[0] == "ok"
+    assert found.only("snapshot")[0] == "ok"
+    assert found.only("service") == ("ok", "2 services with a good list")
+    assert found.only("preload")[0] == "ok"
+    assert found.only("dns")[0] == "ok"
+    assert found.of("instance") == [
+        ("ok", "svc_a: 4 of 4 instances take connections"),
+        ("ok", "svc_b: 1 of 1 instances take connections"),
+    ]
+
+
+def test_for_people(running, daemon, own_library):
+    done = run(BUILD / "crowfly", "doctor", "--runtime-dir", daemon.runtime_dir)
+    assert done.returncode == 0
+    assert "nothing is wrong" in done.stdout
+    assert "\033" not in done.stdout
+
+
+def test_one_service(running, doctor):
+    found = doctor("--service", "svc_b")
+    assert [text for _, text in found.of("instance")] == ["svc_b: 1 of 1 instances take connections"]
+
+
+def test_no_daemon_and_no_snapshot(daemon, doctor):
+    found = doctor()
+    assert found.only("daemon")[0] == "fail"
+    assert str(daemon.runtime_dir) in found.only("snapshot")[1]
+    assert found.of("instance") == []
+
+
+def test_a_daemon_that_died(running, doctor):
+    running.kill()
+    found = doctor()
+    assert found.only("daemon")[0] == "fail"
+    verdict, text = found.only("dns")
+    assert verdict == "fail" and "no answer" in text
+
+
+def test_a_service_that_is_not_there(running, doctor):
+    verdict, text = doctor("--service", "nope").only("service")
+    assert verdict == "fail" and "nope" in text
+
+
+def test_a_service_without_a_list(easim, daemon, doctor):
+    easim.fault("status", "svc_b", code=500)
+    daemon.start()
+    daemon.wait_instances("svc_a", 4)
+    verdict, text = doctor().only("service")
+    assert verdict == "fail" and text == "svc_b has no list yet"
+
+
+def test_discovery_that_fails(easim, running, doctor):
+    easim.fault("status", "svc_b", code=500)
+    eventually(lambda: running.service("svc_b")["stale"], what="svc_b is stale")
+    verdict, text = doctor().only("service")
+    assert verdict == "warn" and text.startswith("svc_b: discovery has not confirmed its list")
+
+
+def test_an_instance_that_refuses(easim, running, doctor):
+    easim.kill("svc_a", 0)
+    victim = "{ip}:{port}".format(**easim.instances("svc_a")[0])
+    found = doctor("--service", "svc_a")
+    assert ("ok", "svc_a: 3 of 4 instances take connections") in found.of("instance")
+    (failed,) = [pair for pair in found.of("instance") if pair[0] == "warn"]
+    assert victim in failed[1] and "refuses" in failed[1]
+
+
+def test_an_instance_that_is_silent(easim, running, doctor):
+    easim.blackhole("svc_b", 0)
+    victim = "{ip}:{port}".format(**easim.instances("svc_b")[0])
+    found = doctor("--service", "svc_b")
+    verdict, text = found.only("instance")
+    assert verdict == "fail", "all instances of the service"
+    assert victim in text and "does not answer" in text
+    (finding,) = [f for f in found.all if f["about"] == "instance"]
+    assert "security group" in finding["next"]
+
+
+@needs_root
+def test_a_host_without_a_route(running, doctor):
+    found = doctor("--service", "svc_b", prefix=("unshare", "--net"))
+    verdict, text = found.only("instance")
+    assert verdict == "fail" and "outside the networks" in text
+    assert found.only("dns")[0] == "fail"
+
+
+def test_a_responder_that_is_off(daemon, doctor):
+    daemon.set("dns", listen="none")
+    daemon.start()
+    daemon.wait_instances("svc_b", 1)
+    assert doctor("--service", "svc_b").only("dns")[0] == "note"
+
+
+def test_programs(running, doctor, own_library):
+    verdict, text = doctor("--service", "svc_b", "curl").only("program")
+    assert verdict == "ok" and shutil.which("curl") in text
+    verdict, text = doctor("--service", "svc_b", "/sbin/ldconfig").only("program")
+    assert verdict == "warn" and "statically linked" in text
+    verdict, text = doctor("--service", "svc_b", "no-such-program").only("program")
+    assert verdict == "fail"
+
+
+@needs_root
+def test_how_the_system_resolves(running, doctor, tmp_path):
+    """systemd-resolved's stub gets another next step than a plain name server."""
+
+    def with_resolv_conf(text):
+        (tmp_path / "resolv.conf").write_text(text)
+        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        return doctor("--service", "svc_b",
+                      prefix=("unshare", "--mount", "--net", "sh", "-c", script,
+                              tmp_path / "resolv.conf"))  # fmt: skip
+
+    def system(found):
+        (finding,) = [f for f in found.all if f["about"] == "system"]
+        return finding
+
+    stub = system(with_resolv_conf("nameserver 127.0.0.53\noptions edns0\n"))
+    assert stub["verdict"] == "note" and "resolved-crowfly.conf" in stub["next"]
+    plain = system(with_resolv_conf("nameserver 192.0.2.1\n"))
+    assert "names other servers" in plain["text"] and "upstream" in plain["next"]
+    assert "names no server" in system(with_resolv_conf("# nothing\n"))["text"]
