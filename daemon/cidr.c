@@ -76,10 +76,15 @@ bool crow_addr_is_wildcard(const struct crow_addr *addr)
 	return memcmp(addr->bytes, zero, 16) == 0;
 }
 
+bool crow_addr_is_this_host(const struct crow_addr *peer, const struct crow_addr *own)
+{
+	return crow_addr_is_loopback(peer) || crow_addr_compare(peer, own) == 0;
+}
+
 bool crow_cidrs_admit(const struct crow_cidrs *allow, const struct crow_addr *peer,
 		      const struct crow_addr *own)
 {
-	if (crow_addr_is_loopback(peer) || crow_addr_compare(peer, own) == 0)
+	if (crow_addr_is_this_host(peer, own))
 		return true;
 	for (size_t i = 0; i < allow->count; i++)
 		if (crow_cidr_contains(&allow->items[i], peer))

@@ -23,9 +23,10 @@ bool crow_addr_is_loopback(const struct crow_addr *addr);
 /* 0.0.0.0 and ::, which mean every address of this host to a socket that is bound to them. */
 bool crow_addr_is_wildcard(const struct crow_addr *addr);
 
-/* The rule of every `allow=`: this host may always ask, others if a network of allow covers them.
- * This host is who comes from loopback, or from the very address that was asked (own): the kernel
- * takes neither from outside as a source. */
+/* Whether who asks at our address `own` is this host itself: it comes from loopback, or from that
+ * very address. The kernel takes neither from outside as a source. */
+bool crow_addr_is_this_host(const struct crow_addr *peer, const struct crow_addr *own);
+/* The rule of every `allow=`: this host may always ask, others if a network of allow covers them. */
 bool crow_cidrs_admit(const struct crow_cidrs *allow, const struct crow_addr *peer,
 		      const struct crow_addr *own);
 

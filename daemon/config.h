@@ -64,6 +64,7 @@ struct crow_config {
 	struct crow_service_config service_default; /* for services without a section; name NULL */
 	struct crow_listens dns_listen;
 	struct crow_cidrs dns_allow;
+	uint32_t dns_rate_limit;
 	uint32_t dns_ttl_s;
 	uint32_t dns_answers;
 	uint32_t dns_workers;

@@ -206,7 +206,9 @@ static void reload(struct daemon *d)
 	if (crow_table_configure(&d->table, config)) {
 		keep_start_keys(old, config);
 		d->config = config;
-		crow_dns_configure(d->dns, config);
+		if (!crow_dns_configure(d->dns, config))
+			crow_log(CROW_LOG_ERROR, "no memory to reload who may ask: [dns] allow and "
+						 "rate-limit stay as they are; reload again");
 		crow_publisher_schedule(d->publisher);
 		crow_log(CROW_LOG_INFO, "reloaded: %zu services from %zu sources", d->table.count,
 			 config->source_count);

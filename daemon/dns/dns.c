@@ -44,8 +44,11 @@ struct crow_dns *crow_dns_bind(const struct crow_config *config, char *complaint
 			return NULL;
 		}
 	}
-	crow_dns_configure(dns, config);
-	return dns;
+	if (crow_dns_configure(dns, config))
+		return dns;
+	snprintf(complaint, complaint_size, "no memory for the DNS responder");
+	crow_dns_free(dns);
+	return NULL;
 }
 
 bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher, const char *runtime_dir)
@@ -71,10 +74,13 @@ void crow_dns_wake(struct crow_dns *dns)
 		crow_worker_wake(dns->workers[i]);
 }
 
-void crow_dns_configure(struct crow_dns *dns, const struct crow_config *config)
+bool crow_dns_configure(struct crow_dns *dns, const struct crow_config *config)
 {
+	bool done = true;
+
 	for (size_t i = 0; i < dns->count; i++)
-		crow_worker_configure(dns->workers[i], config->dns_ttl_s, config->dns_answers);
+		done = crow_worker_configure(dns->workers[i], config) && done;
+	return done;
 }
 
 void crow_dns_free(struct crow_dns *dns)

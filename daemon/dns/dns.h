@@ -3,8 +3,8 @@
  *
  * Files, from the pure to the kernel: wire.* (cursors whose errors stick), query.* (a query as a
  * value), subject.* and target.* (what a name means), reply.*, srv.* and answer.* (query -> reply);
- * responder.* and wait.* (what a worker's transports share); udp.*, frame.* and tcp.* (transports);
- * socket.*, worker.* (a thread, its loop, its sockets), dns.c (start, stop).
+ * rate.* and gate.* (who gets an answer); responder.* and wait.* (what a worker's transports share);
+ * udp.*, frame.* and tcp.* (transports); socket.*, worker.* (a thread, its loop, its sockets), dns.c (start, stop).
  */
 #ifndef CROW_DNS_H
 #define CROW_DNS_H
@@ -23,8 +23,9 @@ bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher,
 		    const char *runtime_dir);
 /* A new image is out: queries that wait for a name are tried again. Main thread. */
 void crow_dns_wake(struct crow_dns *dns);
-/* New ttl and answers after a reload. Main thread. */
-void crow_dns_configure(struct crow_dns *dns, const struct crow_config *config);
+/* All but listen and workers, after a reload. False: no memory; who may ask stays as it is. Main
+ * thread. */
+bool crow_dns_configure(struct crow_dns *dns, const struct crow_config *config);
 /* Ends and joins the workers. NULL is fine. */
 void crow_dns_free(struct crow_dns *dns);
 

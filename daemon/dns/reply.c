@@ -70,6 +70,13 @@ void crow_reply_refuse(struct crow_reply *reply, const struct crow_query *query,
 	crow_reply_finish(reply, query);
 }
 
+void crow_reply_truncate(struct crow_reply *reply, const struct crow_query *query)
+{
+	crow_reply_begin(reply, query);
+	reply->truncated = true;
+	crow_reply_finish(reply, query);
+}
+
 size_t crow_reply_room(const struct crow_reply *reply)
 {
 	return reply->out.size - reply->out.at;

@@ -43,6 +43,8 @@ void crow_reply_begin(struct crow_reply *reply, const struct crow_query *query);
 void crow_reply_finish(struct crow_reply *reply, const struct crow_query *query);
 /* Begin and finish of a reply without records. */
 void crow_reply_refuse(struct crow_reply *reply, const struct crow_query *query, uint16_t rcode);
+/* The same, of one that says no more than "ask by TCP". */
+void crow_reply_truncate(struct crow_reply *reply, const struct crow_query *query);
 
 size_t crow_reply_room(const struct crow_reply *reply);
 

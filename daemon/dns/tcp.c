@@ -48,6 +48,7 @@ struct connection {
 
 struct crow_tcp {
 	struct crow_responder *responder;
+	const struct crow_gate *gate;
 	struct crow_loop *loop;
 	struct crow_timer sweep_timer; /* the earliest due_ns */
 	uint64_t tickets;
@@ -358,16 +359,48 @@ static void relieve(struct crow_tcp_listener *listener)
 	crow_timer_set(loop, &listener->resume, crow_now_ns() + PAUSE_NS);
 }
 
+/* The address that was asked. False: the client is gone already. */
+static bool find_own(const struct crow_tcp_listener *listener, int fd, struct crow_addr *own)
+{
+	struct sockaddr_storage sa;
+	socklen_t size = sizeof(sa);
+	uint16_t port;
+
+	*own = listener->addr;
+	if (!listener->wildcard)
+		return true;
+	return getsockname(fd, (struct sockaddr *)&sa, &size) == 0 &&
+	       crow_addr_from_sockaddr((struct sockaddr *)&sa, size, own, &port);
+}
+
+/* Who may not ask is closed, and not told so by REFUSED: to read his query he would need a slot,
+ * and so could put out somebody who may. A stub resolver goes on to its next server either way. */
+static bool is_admitted(const struct crow_tcp_listener *listener, int fd,
+			const struct sockaddr_storage *from, socklen_t size)
+{
+	struct crow_addr peer, own;
+	uint16_t port;
+
+	return crow_addr_from_sockaddr((const struct sockaddr *)from, size, &peer, &port) &&
+	       find_own(listener, fd, &own) && crow_gate_admits(listener->tcp->gate, &peer, &own);
+}
+
 static void on_client(struct crow_watch *watch, uint32_t events)
 {
 	struct crow_tcp_listener *listener = crow_container(watch, struct crow_tcp_listener, watch);
 
 	(void)events;
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
-		int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct sockaddr_storage sa;
+		socklen_t size = sizeof(sa);
+		int fd = accept4(watch->fd, (struct sockaddr *)&sa, &size,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			take(listener->tcp, fd);
+			if (is_admitted(listener, fd, &sa, size))
+				take(listener->tcp, fd);
+			else
+				close(fd);
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
@@ -378,13 +411,15 @@ static void on_client(struct crow_watch *watch, uint32_t events)
 	}
 }
 
-struct crow_tcp *crow_tcp_new(struct crow_responder *responder, struct crow_loop *loop)
+struct crow_tcp *crow_tcp_new(struct crow_responder *responder, const struct crow_gate *gate,
+			      struct crow_loop *loop)
 {
 	struct crow_tcp *tcp = calloc(1, sizeof(*tcp));
 
 	if (!tcp)
 		return NULL;
 	tcp->responder = responder;
+	tcp->gate = gate;
 	tcp->loop = loop;
 	tcp->sweep_timer.on_due = on_sweep;
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)

@@ -24,6 +24,7 @@ struct crow_udp_batch {
 	struct crow_asker askers[BATCH]; /* of in[i]: name and control are received into it */
 	uint8_t queries[BATCH][QUERY_MAX];
 	uint8_t replies[BATCH][CROW_QUERY_UDP_MAX];
+	int64_t now_ns; /* when it was received */
 };
 
 /* The kernel overwrites lengths with what it delivered. */
@@ -86,8 +87,15 @@ static struct crow_addr take_destination(struct msghdr *message)
 
 /* Nobody listens on port 0, and what claims to come from our own socket would be answered to
  * ourselves. (Replies have QR set, so even that could not go round twice.) */
-static bool is_answerable(const struct crow_udp *udp, struct crow_asker *asker,
-			  struct msghdr *message)
+static bool is_answerable(const struct crow_udp *udp, uint16_t port, const struct crow_addr *peer,
+			  const struct crow_addr *own)
+{
+	return port != 0 && (port != udp->port || crow_addr_compare(peer, own) != 0);
+}
+
+/* What is to become of a datagram, by its addresses alone; takes those into *asker. */
+static enum crow_verdict judge(const struct crow_udp *udp, struct crow_asker *asker,
+			       struct msghdr *message)
 {
 	struct crow_addr own = udp->addr, peer;
 	uint16_t port;
@@ -98,9 +106,12 @@ static bool is_answerable(const struct crow_udp *udp, struct crow_asker *asker,
 		own = take_destination(message);
 		asker->control_size = message->msg_controllen;
 	}
-	if (!crow_addr_from_sockaddr(&asker->peer.sa, asker->peer_size, &peer, &port) || port == 0)
-		return false;
-	return port != udp->port || crow_addr_compare(&peer, &own) != 0;
+	if (!crow_addr_from_sockaddr(&asker->peer.sa, asker->peer_size, &peer, &port) ||
+	    !is_answerable(udp, port, &peer, &own)) {
+		crow_count(dns_dropped);
+		return CROW_VERDICT_DROP;
+	}
+	return crow_gate_judge(udp->gate, &peer, &own, udp->batch->now_ns);
 }
 
 static void address_reply(struct msghdr *message, struct crow_asker *asker)
@@ -125,21 +136,46 @@ static void deliver(const struct crow_asker *asker, const uint8_t *bytes, size_t
 		crow_count(dns_unsent);
 }
 
-/* Answers the i-th datagram into the j-th reply; false if it gets none now. */
+static bool truncate_reply(struct crow_reply *reply, const uint8_t *bytes, size_t size)
+{
+	struct crow_query query;
+
+	if (!crow_query_read(&query, bytes, size, false))
+		return false;
+	crow_reply_truncate(reply, &query);
+	crow_count(dns_truncated);
+	return true;
+}
+
+/* Answers the i-th datagram into *reply; false if it gets none now. */
+static bool write_reply(struct crow_udp *udp, unsigned i, struct crow_reply *reply)
+{
+	struct crow_udp_batch *batch = udp->batch;
+	struct crow_asker *asker = &batch->askers[i];
+	const uint8_t *query = batch->queries[i];
+	size_t size = batch->in[i].msg_len;
+
+	switch (judge(udp, asker, &batch->in[i].msg_hdr)) {
+	case CROW_VERDICT_TRUNCATE:
+		return truncate_reply(reply, query, size);
+	case CROW_VERDICT_ANSWER:
+		asker->endpoint = udp;
+		asker->deliver = deliver;
+		return crow_responder_ask(udp->responder, query, size, false, asker, reply) ==
+		       CROW_EXIT_REPLY;
+	default:
+		return false;
+	}
+}
+
+/* Answers the i-th datagram by the j-th of the batch's replies; false if it gets none now. */
 static bool answer(struct crow_udp *udp, unsigned i, unsigned j)
 {
 	struct crow_udp_batch *batch = udp->batch;
 	struct crow_asker *asker = &batch->askers[i];
 	struct crow_reply reply = {.bytes = batch->replies[j], .capacity = CROW_QUERY_UDP_MAX};
 
-	if (!is_answerable(udp, asker, &batch->in[i].msg_hdr)) {
-		crow_count(dns_dropped);
-		return false;
-	}
-	asker->endpoint = udp;
-	asker->deliver = deliver;
-	if (crow_responder_ask(udp->responder, batch->queries[i], batch->in[i].msg_len, false,
-			       asker, &reply) != CROW_EXIT_REPLY)
+	if (!write_reply(udp, i, &reply))
 		return false;
 	address_reply(&batch->out[j].msg_hdr, asker);
 	batch->out[j].msg_hdr.msg_iov = &batch->out_iov[j];
@@ -175,6 +211,7 @@ static unsigned serve(struct crow_udp *udp)
 	if (received <= 0)
 		return 0;
 	crow_count_by(dns_queries_udp, (unsigned)received);
+	batch->now_ns = crow_now_ns();
 	crow_responder_begin(udp->responder);
 	for (unsigned i = 0; i < (unsigned)received; i++)
 		replies += answer(udp, i, replies);

@@ -4,6 +4,7 @@
 #ifndef CROW_UDP_H
 #define CROW_UDP_H
 
+#include "daemon/dns/gate.h"
 #include "daemon/dns/responder.h"
 #include "daemon/loop.h"
 
@@ -16,6 +17,7 @@ void crow_udp_batch_free(struct crow_udp_batch *batch);
 struct crow_udp {
 	struct crow_watch watch; /* fd is the owner's to close */
 	struct crow_responder *responder;
+	struct crow_gate *gate;
 	struct crow_udp_batch *batch;
 	struct crow_addr addr; /* where it is bound */
 	uint16_t port;

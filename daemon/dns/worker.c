@@ -22,6 +22,7 @@ struct crow_worker {
 	pthread_t thread;
 	bool running;
 
+	struct crow_gate gate;
 	struct crow_responder responder;
 	struct crow_udp_batch *batch;
 	struct crow_tcp *tcp;
@@ -36,6 +37,7 @@ static bool bind_all(struct crow_worker *worker, struct crow_listens *listens, b
 	for (; worker->count < listens->count; worker->count++) {
 		struct crow_listen *at = &listens->items[worker->count];
 		struct crow_udp *udp = &worker->udp[worker->count];
+		struct crow_tcp_listener *listener = &worker->listeners[worker->count];
 
 		udp->watch.fd = crow_dns_socket(at, SOCK_DGRAM, shared, complaint, complaint_size);
 		if (udp->watch.fd < 0)
@@ -43,12 +45,14 @@ static bool bind_all(struct crow_worker *worker, struct crow_listens *listens, b
 		udp->addr = at->addr;
 		udp->port = at->port;
 		udp->wildcard = crow_addr_is_wildcard(&at->addr);
-		worker->listeners[worker->count].watch.fd =
+		listener->watch.fd =
 			crow_dns_socket(at, SOCK_STREAM, shared, complaint, complaint_size);
-		if (worker->listeners[worker->count].watch.fd < 0) {
+		if (listener->watch.fd < 0) {
 			close(udp->watch.fd);
 			return false;
 		}
+		listener->addr = udp->addr;
+		listener->wildcard = udp->wildcard;
 	}
 	return true;
 }
@@ -80,10 +84,12 @@ static void on_poke(struct crow_watch *watch, uint32_t events)
 
 	(void)events;
 	eventfd_read(watch->fd, &pokes); /* sets it back; it may have been, and that is fine */
-	if (worker->stopping)
+	if (worker->stopping) {
 		crow_loop_stop(worker->loop);
-	else
-		crow_responder_retry(&worker->responder);
+		return;
+	}
+	crow_gate_update(&worker->gate);
+	crow_responder_retry(&worker->responder);
 }
 
 static bool make_parts(struct crow_worker *worker)
@@ -96,7 +102,7 @@ static bool make_parts(struct crow_worker *worker)
 	if (!worker->loop || !worker->batch || !worker->responder.waits.items ||
 	    worker->poke.fd < 0)
 		return false;
-	worker->tcp = crow_tcp_new(&worker->responder, worker->loop);
+	worker->tcp = crow_tcp_new(&worker->responder, &worker->gate, worker->loop);
 	return worker->tcp && crow_loop_add(worker->loop, &worker->poke, EPOLLIN) == 0;
 }
 
@@ -104,6 +110,7 @@ static bool watch_sockets(struct crow_worker *worker)
 {
 	for (size_t i = 0; i < worker->count; i++) {
 		worker->udp[i].responder = &worker->responder;
+		worker->udp[i].gate = &worker->gate;
 		worker->udp[i].batch = worker->batch;
 		if (crow_udp_start(&worker->udp[i], worker->loop) < 0 ||
 		    crow_tcp_listen(worker->tcp, &worker->listeners[i]) < 0)
@@ -138,14 +145,21 @@ bool crow_worker_start(struct crow_worker *worker, struct crow_publisher *publis
 {
 	if (!make_parts(worker))
 		return false;
+	crow_gate_update(&worker->gate);
 	crow_responder_init(&worker->responder, worker->loop, publisher, runtime_dir);
 	return watch_sockets(worker) && start_thread(worker);
 }
 
-void crow_worker_configure(struct crow_worker *worker, uint32_t ttl_s, uint32_t answers)
+bool crow_worker_configure(struct crow_worker *worker, const struct crow_config *config)
 {
-	atomic_store_explicit(&worker->responder.ttl_s, ttl_s, memory_order_relaxed);
-	atomic_store_explicit(&worker->responder.answers, answers, memory_order_relaxed);
+	struct crow_responder *responder = &worker->responder;
+
+	atomic_store_explicit(&responder->ttl_s, config->dns_ttl_s, memory_order_relaxed);
+	atomic_store_explicit(&responder->answers, config->dns_answers, memory_order_relaxed);
+	if (!crow_gate_configure(&worker->gate, config))
+		return false;
+	crow_worker_wake(worker);
+	return true;
 }
 
 void crow_worker_wake(struct crow_worker *worker)
@@ -175,6 +189,7 @@ void crow_worker_free(struct crow_worker *worker)
 	if (worker->poke.fd >= 0)
 		close(worker->poke.fd);
 	crow_udp_batch_free(worker->batch);
+	crow_gate_fini(&worker->gate);
 	crow_loop_free(worker->loop);
 	free(worker->responder.waits.items);
 	free(worker->udp);

@@ -17,7 +17,8 @@ struct crow_worker *crow_worker_bind(struct crow_listens *listens, bool shared, 
 /* False with errno; the worker is then only good for freeing. */
 bool crow_worker_start(struct crow_worker *worker, struct crow_publisher *publisher,
 		       const char *runtime_dir);
-void crow_worker_configure(struct crow_worker *worker, uint32_t ttl_s, uint32_t answers);
+/* Main thread, before the start and at a reload. False: no memory; some of it stays as it is. */
+bool crow_worker_configure(struct crow_worker *worker, const struct crow_config *config);
 void crow_worker_wake(struct crow_worker *worker); /* a new image is out */
 /* Ends and joins the thread, if one runs, and closes the sockets. */
 void crow_worker_free(struct crow_worker *worker);

@@ -48,7 +48,7 @@ DOORS = {
 # allocates, locks, prints or calls the kernel.
 HOT = {
     "DNS answers": [f"daemon/dns/{name}.o" for name in (
-        "wire", "query", "subject", "target", "reply", "srv", "answer", "frame")],
+        "wire", "query", "subject", "target", "reply", "srv", "answer", "frame", "rate")],
     "look-ups of readers": [f"resolver/{name}.o" for name in ("address", "name", "image", "pick")],
     "decisions of the preload library": ["preload/decide.o", "preload/attempt.o", "preload/names.o"],
 }
