@@ -8,7 +8,8 @@
 #define FLAG_AA      0x0400
 #define FLAG_TC      0x0200
 #define FLAG_RA      0x0080
-#define FLAGS_COPIED 0x7910 /* opcode, RD and CD; Z and AD are never set */
+#define FLAG_AD      0x0020
+#define FLAGS_COPIED 0x7910 /* opcode, RD and CD; Z is never set */
 
 void crow_reply_begin(struct crow_reply *reply, const struct crow_query *query)
 {
@@ -17,7 +18,7 @@ void crow_reply_begin(struct crow_reply *reply, const struct crow_query *query)
 	reply->size = 0;
 	reply->rcode = CROW_RCODE_NOERROR;
 	reply->answers = reply->authorities = reply->additionals = 0;
-	reply->authoritative = reply->truncated = false;
+	reply->authoritative = reply->truncated = reply->authentic = false;
 	reply->out = (struct crow_wire_writer){
 		.bytes = reply->bytes,
 		.size = limit - (query->edns ? OPT_SIZE : 0),
@@ -55,7 +56,8 @@ void crow_reply_finish(struct crow_reply *reply, const struct crow_query *query)
 	crow_wire_put_u16(&header,
 			  (uint16_t)(FLAG_QR | FLAG_RA | (query->flags & FLAGS_COPIED) |
 				     (reply->authoritative ? FLAG_AA : 0) |
-				     (reply->truncated ? FLAG_TC : 0) | (reply->rcode & 15)));
+				     (reply->truncated ? FLAG_TC : 0) |
+				     (reply->authentic ? FLAG_AD : 0) | (reply->rcode & 15)));
 	crow_wire_put_u16(&header, query->name_size > 0);
 	crow_wire_put_u16(&header, reply->answers);
 	crow_wire_put_u16(&header, reply->authorities);

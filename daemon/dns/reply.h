@@ -34,6 +34,7 @@ struct crow_reply {
 	uint16_t rcode;
 	uint16_t answers, authorities, additionals;
 	bool authoritative, truncated;
+	bool authentic; /* only of what others vouch for */
 	struct crow_wire_writer out;
 };
 
