@@ -24,6 +24,7 @@ struct crow_command {
 
 extern const struct crow_command crow_command_run;
 extern const struct crow_command crow_command_status;
+extern const struct crow_command crow_command_watch;
 extern const struct crow_command crow_command_lookup;
 extern const struct crow_command crow_command_doctor;
 

@@ -26,13 +26,8 @@ static const struct crow_command command_version = {
 };
 
 static const struct crow_command *const commands[] = {
-	&crow_command_run,
-	&crow_command_status,
-	&crow_command_lookup,
-	&crow_command_doctor,
-	&command_help,
-	&command_version,
-	NULL,
+	&crow_command_run,    &crow_command_status, &crow_command_watch, &crow_command_lookup,
+	&crow_command_doctor, &command_help,        &command_version,    NULL,
 };
 
 static const struct crow_command *find_command(const char *name)

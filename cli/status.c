@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/json.h"
+#include "cli/status.h"
 #include "cli/view.h"
 
 static int main_status(int argc, char **argv);
@@ -24,13 +25,7 @@ const struct crow_command crow_command_status = {
 	.main = main_status,
 };
 
-struct status_options {
-	bool json;
-	const char *dir;
-	char **wanted; /* NULL-terminated; none: all */
-};
-
-static bool read_options(struct status_options *options, int argc, char **argv)
+static bool read_options(struct crow_status *options, int argc, char **argv)
 {
 	enum { JSON = 256, RUNTIME_DIR };
 	static const struct option longs[] = {
@@ -68,12 +63,12 @@ static bool is_wanted(const struct crow_image *img, uint32_t index, char **wante
 }
 
 /* Complains of each name that is no service's. */
-static bool all_are_known(const struct crow_image *img, const struct status_options *options)
+static bool all_are_known(const struct crow_image *img, const struct crow_status *status)
 {
 	uint32_t count = crow_image_service_count(img);
 	bool known = true;
 
-	for (char **wanted = options->wanted; *wanted; wanted++) {
+	for (char **wanted = status->wanted; *wanted; wanted++) {
 		uint32_t i = 0;
 
 		while (i < count && !crow_view_is_named(img, i, *wanted))
@@ -82,7 +77,7 @@ static bool all_are_known(const struct crow_image *img, const struct status_opti
 			continue;
 		crow_complain("there is no service \"%s\" in %s/" CROW_SNAP_FILE
 			      "; `crowfly status` lists those that are",
-			      *wanted, options->dir);
+			      *wanted, status->dir);
 		known = false;
 	}
 	return known;
@@ -156,18 +151,50 @@ static void put_daemon(const struct crow_term *term, const struct crow_image *im
 	fputc('\n', term->out);
 }
 
-static void print_text(const struct crow_image *img, const struct status_options *options)
+/* An eye should fall on it: stale, without a list, or with instances that are not up. */
+static bool is_troubled(const struct crow_image *img, uint32_t index)
 {
-	struct crow_term term;
+	const struct crow_snap_service *service = crow_image_service(img, index);
 
-	crow_term_init(&term, stdout);
-	put_daemon(&term, img, options->dir);
-	if (crow_image_service_count(img) == 0)
-		puts("\nno services yet");
+	return (service->flags & CROW_SERVICE_STALE) || service->taken_wall_s == 0 ||
+	       service->up4 + service->up6 < service->count;
+}
+
+static void put_services(const struct crow_term *term, const struct crow_image *img,
+			 const struct crow_status *status, bool troubled, bool sound)
+{
 	for (uint32_t i = 0; i < crow_image_service_count(img); i++) {
-		if (is_wanted(img, i, options->wanted))
-			put_service(&term, img, i);
+		if (is_wanted(img, i, status->wanted) && (is_troubled(img, i) ? troubled : sound))
+			put_service(term, img, i);
 	}
+}
+
+static void put_all(const struct crow_term *term, const struct crow_image *img,
+		    const struct crow_status *status)
+{
+	put_daemon(term, img, status->dir);
+	if (crow_image_service_count(img) == 0)
+		fputs("\nno services yet\n", term->out);
+	put_services(term, img, status, true, !status->trouble_first);
+	if (status->trouble_first)
+		put_services(term, img, status, false, true);
+}
+
+/* A copy of the snapshot, if it can be used and knows all that is wanted. */
+static bool load(const struct crow_status *status, struct crow_copy *copy)
+{
+	return crow_view_load(copy, status->dir) && all_are_known(&copy->image, status);
+}
+
+bool crow_status_print(const struct crow_status *status, const struct crow_term *term)
+{
+	struct crow_copy copy = {0};
+	bool loaded = load(status, &copy);
+
+	if (loaded)
+		put_all(term, &copy.image, status);
+	crow_copy_fini(&copy);
+	return loaded;
 }
 
 /* ---- for programs ---- */
@@ -209,20 +236,20 @@ static void print_json_service(const struct crow_image *img, uint32_t index)
 	fputs("]}", stdout);
 }
 
-static void print_json(const struct crow_image *img, const struct status_options *options)
+static void put_json(const struct crow_image *img, const struct crow_status *status)
 {
 	const struct crow_snap_header *header = img->header;
 	const char *comma = "";
 
 	putchar('{');
-	print_json_member("runtime_dir", options->dir);
+	print_json_member("runtime_dir", status->dir);
 	printf("\"daemon\":{\"alive\":%s,\"pid\":%u},\"generation\":%" PRIu64 ",",
-	       crow_view_daemon_lives(options->dir) ? "true" : "false", header->publisher_pid,
+	       crow_view_daemon_lives(status->dir) ? "true" : "false", header->publisher_pid,
 	       header->generation);
 	print_json_seconds("built_s_ago", true, header->built_boot_ns);
 	fputs("\"services\":[", stdout);
 	for (uint32_t i = 0; i < crow_image_service_count(img); i++) {
-		if (!is_wanted(img, i, options->wanted))
+		if (!is_wanted(img, i, status->wanted))
 			continue;
 		fputs(comma, stdout);
 		print_json_service(img, i);
@@ -231,18 +258,26 @@ static void print_json(const struct crow_image *img, const struct status_options
 	puts("]}");
 }
 
+static bool print_json(const struct crow_status *status)
+{
+	struct crow_copy copy = {0};
+	bool loaded = load(status, &copy);
+
+	if (loaded)
+		put_json(&copy.image, status);
+	crow_copy_fini(&copy);
+	return loaded;
+}
+
 static int main_status(int argc, char **argv)
 {
-	struct status_options options = {0};
-	struct crow_copy copy = {0};
-	int status = CROW_EXIT_FAILED;
+	struct crow_status status = {0};
+	struct crow_term term;
 
-	if (!read_options(&options, argc, argv))
+	if (!read_options(&status, argc, argv))
 		return CROW_EXIT_USAGE;
-	if (crow_view_load(&copy, options.dir) && all_are_known(&copy.image, &options)) {
-		(options.json ? print_json : print_text)(&copy.image, &options);
-		status = CROW_EXIT_OK;
-	}
-	crow_copy_fini(&copy);
-	return status;
+	crow_term_init(&term, stdout);
+	if (status.json ? print_json(&status) : crow_status_print(&status, &term))
+		return CROW_EXIT_OK;
+	return CROW_EXIT_FAILED;
 }

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
+import subprocess
 import sys
 
 import pytest
 
-from tests.system.daemon import BUILD, run
+from tests.system.daemon import BUILD, eventually, run
 
 NAME = "svc_a.eas.internal"
 
@@ -85,6 +87,40 @@ def test_status_without_a_daemon(daemon, crowfly):
     assert str(daemon.runtime_dir) in done.stderr
 
 
+def test_watch_looks_again(running, crowfly):
+    done = crowfly("watch", "--count", "2", "--interval", "1", "svc_b")
+    assert done.returncode == 0
+    assert done.stdout.count("\nsvc_b  zone") == 2
+    assert "svc_a" not in done.stdout
+    assert "\033" not in done.stdout, "colour and cursor are for terminals"
+
+
+def test_watch_shows_trouble_first(easim, running, crowfly):
+    def services():
+        done = crowfly("watch", "--count", "1")
+        return re.findall(r"^(svc_\w+) ", done.stdout, re.MULTILINE)
+
+    assert services() == ["svc_a", "svc_b"]
+    easim.fault("status", "svc_b", code=500)
+    eventually(lambda: running.service("svc_b")["stale"], what="svc_b is stale")
+    eventually(lambda: services() == ["svc_b", "svc_a"], what="svc_b stands first")
+
+
+def test_watch_on_a_terminal_fits_it(running, daemon):
+    """In place: from the first line, each line cleared, and no more lines than there are."""
+    script = 'stty rows 6 cols 60 && exec "$0" watch --count 1 --runtime-dir "$1"'
+    mine, terminal = os.openpty()
+    subprocess.run(["sh", "-c", script, BUILD / "crowfly", daemon.runtime_dir],
+                   stdin=terminal, stdout=terminal, check=True,
+                   env={**os.environ, "TERM": "xterm", "NO_COLOR": ""})  # fmt: skip
+    shown = os.read(mine, 65536).decode()
+    os.close(terminal)
+    os.close(mine)
+    assert shown.startswith("\033[H")
+    assert shown.count("\n") == 5 and "more below" in shown
+    assert "\033[32mruns" in shown
+
+
 def test_lookup_tells_what_a_program_would_get(running, crowfly, easim):
     done = crowfly("lookup", "--json", NAME)
     told = json.loads(done.stdout)
@@ -102,7 +138,7 @@ def test_lookup_of_an_unknown_name(running, crowfly):
 def test_help_names_every_command(crowfly):
     done = crowfly("help")
     assert done.returncode == 0
-    for command in ("run", "status", "lookup", "help"):
+    for command in ("run", "status", "watch", "lookup", "doctor", "help"):
         assert command in done.stdout
         assert crowfly("help", command).returncode == 0
 
@@ -115,6 +151,8 @@ def test_help_names_every_command(crowfly):
         ["run"],
         ["run", "--map", "x", "--", "true"],
         ["status", "--nonsense"],
+        ["watch", "--interval", "0"],
+        ["doctor", "--nonsense"],
         ["lookup"],
     ],
     ids=str,
