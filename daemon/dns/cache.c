@@ -122,9 +122,9 @@ enum crow_cache_state crow_cache_answer(struct crow_cache *cache, const struct c
 	if (state == CROW_CACHE_STALE) {
 		if (!stale_too && now_ns >= entry->held_ns)
 			return state;
-		cap_s = CROW_CACHE_STALE_TTL_S;
-		if (now_ns < entry->held_ns)
+		if (!stale_too)
 			state = CROW_CACHE_FRESH;
+		cap_s = CROW_CACHE_STALE_TTL_S;
 	}
 	recall(entry, &message);
 	crow_message_reply(&message, query, (uint32_t)((now_ns - entry->stored_ns) / NS_IN_S),

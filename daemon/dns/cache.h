@@ -39,8 +39,8 @@ enum crow_cache_state {
 	CROW_CACHE_STALE, /* ask an upstream; the reply is written only if stale_too was set */
 };
 
-/* Within 5 s of a failure to refresh it (see put), a stale answer counts as fresh: while upstreams
- * are down, askers need not each wait for that to be found out again. */
+/* Within 5 s of a failure to refresh it (see put), a stale answer counts as fresh, unless stale_too
+ * asks for it: while upstreams are down, askers need not each wait for that to be found out again. */
 enum crow_cache_state crow_cache_answer(struct crow_cache *cache, const struct crow_query *query,
 					int64_t now_ns, bool stale_too, uint64_t turn,
 					struct crow_reply *reply);
