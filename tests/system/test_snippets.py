@@ -1,17 +1,22 @@
 """Tiny C clients (tests/snippets) with and without libcrowfly.so: what libc says to a program stays
 what it would say, but for the instance that is reached."""
 
+import os
+import shutil
 import socket
 
 import pytest
 
-from tests.system.daemon import eventually
+from tests.system.conftest import Preload
+from tests.system.daemon import BUILD, eventually, run
 from tests.system.snippet import (
     INSTANCES,
     NAME,
     bare,
     endpoints,
+    lines,
     peer_of,
+    snippet,
     without_peer,
 )
 
@@ -277,6 +282,53 @@ def test_the_gethostbyname_family(loaded, easim):
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
 def test_the_gethostbyname_family_for_others(loaded, name):
     assert loaded("resolve_r", name, str(INET)) == bare("resolve_r", name, str(INET))
+
+
+# Programs that lock themselves in, and programs that gain rights.
+
+
+@pytest.mark.parametrize("how", ["seccomp", "chroot"])
+def test_who_locks_itself_in_keeps_what_it_knew(loaded, easim, tmp_path, how):
+    if how == "chroot" and os.geteuid() != 0:
+        pytest.skip("chroot() needs root")
+    found = loaded("sealed", "seccomp" if how == "seccomp" else tmp_path, NAME)
+    visits = [found[i : i + 3] for i in range(0, len(found), 3)]
+    assert len(visits) == 3
+    for lookup, connected, peer in visits:
+        assert (lookup, connected) == ("lookup 0", "connect 0")
+        assert peer.split()[1:] in endpoints(easim)
+
+
+@pytest.mark.parametrize("how", ["seccomp", "chroot"])
+def test_who_locks_itself_in_without_a_snapshot_is_as_without_crowfly(tmp_path, how):
+    if how == "chroot" and os.geteuid() != 0:
+        pytest.skip("chroot() needs root")
+    arguments = ("seccomp" if how == "seccomp" else tmp_path, "127.0.0.1")
+    alone = Preload(tmp_path / "nothing", BUILD / "libcrowfly.so")
+    assert lines(alone.run(snippet("sealed"), *arguments)) == bare("sealed", *arguments)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a setuid program")
+def test_a_setuid_program_is_let_alone(running, tmp_path):
+    """The dynamic linker drops LD_PRELOAD, and the library would be inert (AT_SECURE)."""
+    if os.statvfs(tmp_path).f_flag & os.ST_NOSUID:
+        pytest.skip("the temporary directory lets no program be setuid")
+    nobody = ("setpriv", "--reuid=65534", "--clear-groups")
+    if run(*nobody, "test", "-r", BUILD / "libcrowfly.so").returncode != 0:
+        pytest.skip("the build cannot be read by other users")
+    program = tmp_path / "resolve"
+    shutil.copy(snippet("resolve"), program)
+    for directory in (running.directory, tmp_path, *list(tmp_path.parents)[:2]):
+        directory.chmod(0o755)
+
+    def resolve():
+        preload = Preload(running.runtime_dir, BUILD / "libcrowfly.so")
+        return lines(preload.run(*nobody, program, *arguments))
+
+    arguments = (NAME, "80", "0", "1", "0", "0")
+    assert resolve()[0] == "result 0"
+    program.chmod(0o4755)
+    assert resolve() == bare("resolve", *arguments)
 
 
 # Life of a process.
