@@ -70,6 +70,7 @@ struct crow_config {
 	uint32_t dns_workers;
 	struct crow_listens http_listen;
 	struct crow_cidrs http_allow;
+	struct crow_strings http_hosts; /* folded */
 };
 
 /* What the command line adds: a source of its own, named "command-line". */

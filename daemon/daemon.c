@@ -83,6 +83,16 @@ static void on_published(void *context)
 
 	if (d->dns != NULL)
 		crow_dns_wake(d->dns);
+	if (d->http != NULL)
+		crow_http_wake(d->http);
+}
+
+static void on_wanted(void *context, const char *name)
+{
+	struct daemon *d = context;
+
+	if (d->discovery != NULL)
+		crow_discovery_demand(d->discovery, name);
 }
 
 /* Once per poll: what an administrator may have removed from the runtime directory comes back. */
@@ -289,6 +299,9 @@ static bool acquire(struct daemon *d, char complaint[COMPLAINT])
 /* The straight line of the data flow: state, image, readers, discovery. */
 static bool start(struct daemon *d, char complaint[COMPLAINT])
 {
+	struct crow_http_house house = {
+		.loop = d->loop, .table = &d->table, .demand = on_wanted, .context = d};
+
 	if (d->has_state)
 		crow_state_load(d->config->state_dir, on_restore, d);
 	d->publisher =
@@ -304,8 +317,9 @@ static bool start(struct daemon *d, char complaint[COMPLAINT])
 			 d->config->runtime_dir, strerror(errno));
 		return false;
 	}
+	house.publisher = d->publisher;
 	if (!crow_dns_start(d->dns, d->publisher, d->config->runtime_dir) ||
-	    !crow_http_start(d->http, d->loop, d->publisher, &d->table))
+	    !crow_http_start(d->http, &house))
 		return false;
 	d->discovery = crow_discovery_new(d->loop, &d->table, on_poll, d);
 	return d->discovery != NULL;

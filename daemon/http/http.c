@@ -1,196 +1,192 @@
 /*
- * The one door to libmicrohttpd. Each address has a library daemon of its own, without a thread:
- * the library's epoll descriptor stands in our loop, and one timer runs what is due by time.
- *
- * The pages tell addresses and names of services, so only this host may ask: sockets are bound to
- * loopback alone, and a Host header that is neither an address nor localhost is refused. That
- * header is what a browser sends when a page of somebody's has its own name pointed at 127.0.0.1
- * ("DNS rebinding").
+ * The one door to libmicrohttpd. Each address has a library daemon of its own, without a thread
+ * and without a listening socket: connections are accepted here (listener.c) and handed to it, its
+ * epoll descriptor stands in our loop, and one timer runs what is due by time.
  */
 #include "daemon/http/http.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/counters.h"
+#include "daemon/http/guest.h"
+#include "daemon/http/listener.h"
+#include "daemon/http/site.h"
 #include "daemon/log.h"
 
-#define BACKLOG 64
-
-/* People, a scraper and a health check: this many at once on an address, none for longer than
- * this without a byte. The memory is the library's for one connection: its read buffer, headers
- * and reply head. */
-#define CONNECTIONS_MAX       64u
-#define IDLE_S                10u
+/* Without a byte in either direction. */
+#define IDLE_S 10u
+/* The library's for one connection: its read buffer, headers and reply head. A longer request head
+ * is answered 431 or 414. */
 #define CONNECTION_MEMORY_MAX ((size_t)16384)
 
 struct server {
 	struct crow_http *http;
-	int listener; /* -1 once the library owns it */
+	struct crow_listener listener;
+	struct crow_guests guests;
 	struct MHD_Daemon *daemon;
 	struct crow_watch watch;
-	struct crow_timer timer;
+	struct crow_timer timer;    /* the library's */
+	struct crow_timer patience; /* the guests' */
 };
 
 struct crow_http {
-	struct crow_loop *loop;
-	struct crow_publisher *publisher;
-	const struct crow_table *table;
+	struct crow_http_house house;
+	struct crow_site site;
 	size_t count;
 	struct server servers[];
 };
 
-/* ---- replies ---- */
+static void run(struct server *server);
 
-struct reply {
-	unsigned status;
-	const char *type;
-	const char *allow; /* value of Allow, or NULL */
-	char *body;        /* malloc'ed; taken over */
-	size_t size;
+/* ---- answers ---- */
+
+static void unref_body(void *body)
+{
+	crow_body_unref(body);
+}
+
+struct field {
+	const char *name, *value; /* NULL: left out */
 };
 
-static enum MHD_Result send_reply(struct MHD_Connection *connection, const struct reply *reply)
+static bool add_fields(struct MHD_Response *response, const struct crow_answer *answer)
 {
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(reply->size, reply->body, MHD_RESPMEM_MUST_FREE);
-	enum MHD_Result result;
+	char retry[16];
+	const struct field fields[] = {
+		{MHD_HTTP_HEADER_CONTENT_TYPE, answer->type},
+		/* Whoever keeps a copy asks whether it still holds. */
+		{MHD_HTTP_HEADER_CACHE_CONTROL, answer->etag[0] ? "no-cache" : "no-store"},
+		{MHD_HTTP_HEADER_ETAG, answer->etag[0] ? answer->etag : NULL},
+		{"X-Content-Type-Options", "nosniff"},
+		{"Referrer-Policy", "no-referrer"},
+		{"Content-Security-Policy", answer->policy},
+		{MHD_HTTP_HEADER_ALLOW, answer->allow},
+		{MHD_HTTP_HEADER_RETRY_AFTER, answer->retry_after_s ? retry : NULL},
+	};
 
+	snprintf(retry, sizeof(retry), "%u", answer->retry_after_s);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (fields[i].value &&
+		    MHD_add_response_header(response, fields[i].name, fields[i].value) == MHD_NO)
+			return false;
+	return true;
+}
+
+/* The body's reference becomes the response's. MHD_NO closes the connection. */
+static enum MHD_Result send_answer(struct MHD_Connection *connection,
+				   const struct crow_answer *answer)
+{
+	struct MHD_Response *response;
+	enum MHD_Result result = MHD_NO;
+
+	if (!answer->body)
+		return MHD_NO;
+	response = MHD_create_response_from_buffer_with_free_callback_cls(
+		answer->body->size, answer->body->bytes, unref_body, answer->body);
 	if (!response) {
-		free(reply->body);
-		return MHD_NO; /* closes the connection */
+		crow_body_unref(answer->body);
+		return MHD_NO;
 	}
-	if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->type) ==
-		    MHD_NO ||
-	    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") ==
-		    MHD_NO ||
-	    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_NO ||
-	    (reply->allow &&
-	     MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow) == MHD_NO))
-		result = MHD_NO;
-	else
-		result = MHD_queue_response(connection, reply->status, response);
+	if (add_fields(response, answer))
+		result = MHD_queue_response(connection, answer->status, response);
 	MHD_destroy_response(response);
 	return result;
 }
 
-static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned status,
-				 const char *allow, const char *text)
-{
-	struct reply reply = {
-		.status = status,
-		.type = "text/plain; charset=utf-8",
-		.allow = allow,
-		.body = strdup(text),
-		.size = strlen(text),
-	};
-
-	return reply.body ? send_reply(connection, &reply) : MHD_NO;
-}
-
-/* ---- pages ---- */
-
-static enum MHD_Result send_health(struct crow_http *http, struct MHD_Connection *connection)
-{
-	(void)http; /* that the loop turns is the answer */
-	return send_text(connection, MHD_HTTP_OK, NULL, "ok\n");
-}
-
-static enum MHD_Result send_status(struct crow_http *http, struct MHD_Connection *connection)
-{
-	struct reply reply = {.status = MHD_HTTP_OK, .type = "application/json"};
-
-	reply.body = crow_status_json(crow_publisher_image(http->publisher), http->table,
-				      crow_now_ns(), &reply.size);
-	if (!reply.body)
-		return send_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "no memory\n");
-	return send_reply(connection, &reply);
-}
-
-static const struct page {
-	const char *path;
-	enum MHD_Result (*send)(struct crow_http *http, struct MHD_Connection *connection);
-} pages[] = {
-	{"/healthz", send_health},
-	{"/api/v1/status", send_status},
-};
-
-#define PAGE_COUNT (sizeof(pages) / sizeof(pages[0]))
-
-static enum MHD_Result send_not_found(struct MHD_Connection *connection)
-{
-	char text[256] = "there is no such page; there are:";
-	size_t length = strlen(text);
-
-	for (size_t i = 0; i < PAGE_COUNT; i++)
-		length += (size_t)snprintf(text + length, sizeof(text) - length, " %s",
-					   pages[i].path);
-	snprintf(text + length, sizeof(text) - length, "\n");
-	return send_text(connection, MHD_HTTP_NOT_FOUND, NULL, text);
-}
-
 /* ---- requests ---- */
 
-/* Of "name", "name:port", "[v6]" or "[v6]:port". */
-static bool is_own_host(const char *authority)
+static const char *header(struct MHD_Connection *connection, const char *name)
 {
-	bool bracketed = authority[0] == '[';
-	const char *start = authority + bracketed;
-	size_t length = strcspn(start, bracketed ? "]" : ":");
-	const char *rest = start + length + bracketed;
-	char host[INET6_ADDRSTRLEN];
-	struct in6_addr addr;
-
-	if (length >= sizeof(host) || (bracketed && start[length] != ']') ||
-	    (*rest != '\0' && *rest != ':'))
-		return false;
-	memcpy(host, start, length);
-	host[length] = '\0';
-	if (bracketed)
-		return inet_pton(AF_INET6, host, &addr) == 1;
-	return strcasecmp(host, "localhost") == 0 || inet_pton(AF_INET, host, &addr) == 1;
+	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
-static enum MHD_Result send_page(struct crow_http *http, struct MHD_Connection *connection,
-				 const char *url, const char *method)
+static const char *argument(struct MHD_Connection *connection, const char *name)
 {
-	const char *host =
-		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+	return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
+}
 
-	crow_count(http_requests);
-	if (host && !is_own_host(host))
-		return send_text(connection, MHD_HTTP_MISDIRECTED_REQUEST, NULL,
-				 "the Host header must be an address or localhost\n");
-	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-		return send_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET, HEAD",
-				 "GET and HEAD are all that is served here\n");
-	for (size_t i = 0; i < PAGE_COUNT; i++) {
-		if (strcmp(url, pages[i].path) == 0)
-			return pages[i].send(http, connection);
+static void rearm_patience(struct server *server)
+{
+	int64_t next_ns = crow_guests_next_ns(&server->guests);
+
+	if (next_ns == INT64_MAX)
+		crow_timer_clear(server->http->house.loop, &server->patience);
+	else
+		crow_timer_set(server->http->house.loop, &server->patience, next_ns);
+}
+
+/* The answer comes with a later image; until then the library leaves the connection alone. */
+static enum MHD_Result put_off(struct server *server, struct crow_guest *guest, int64_t until_ns)
+{
+	if (guest->wait_ns == 0) {
+		crow_count(http_waited);
+		guest->wait_ns = until_ns;
 	}
-	return send_not_found(connection);
+	guest->suspended = true;
+	MHD_suspend_connection(guest->connection);
+	rearm_patience(server);
+	return MHD_YES;
 }
 
-/* The library calls this when the head is in, for each piece of a body, and when all is in. A
- * reply before the end of the body makes it close the connection, which is what a body that
- * nobody wants deserves; but it takes none while a piece is being handed over. */
+static enum MHD_Result answer(struct server *server, struct crow_guest *guest, const char *path,
+			      const char *method)
+{
+	struct MHD_Connection *connection = guest->connection;
+	struct crow_http *http = server->http;
+	int64_t now_ns = crow_now_ns();
+	const struct crow_request request = {
+		.method = method,
+		.path = path,
+		.host = header(connection, MHD_HTTP_HEADER_HOST),
+		.if_none_match = header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH),
+		.query = argument(connection, "q"),
+		.page = argument(connection, "page"),
+		.service = argument(connection, "service"),
+		.waited = guest->wait_ns != 0 && guest->wait_ns <= now_ns,
+		.peer = guest->peer,
+		.own = guest->own,
+	};
+	struct crow_answer reply;
+
+	if (guest->wait_ns == 0)
+		crow_count(http_requests);
+	crow_site_answer(&http->site, crow_publisher_image(http->house.publisher), &request, now_ns,
+			 &reply);
+	if (reply.later_ns != 0)
+		return put_off(server, guest, reply.later_ns);
+	return send_answer(connection, &reply);
+}
+
+static struct crow_guest *guest_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+/* The library calls this when the head is in, for each piece of a body, when all is in, and after a
+ * suspension. A reply before the end of the body makes it close the connection, which is what a
+ * body that nobody wants deserves; but it takes none while a piece is being handed over. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **seen)
 {
 	struct server *server = context;
+	struct crow_guest *guest = guest_of(connection);
 
 	(void)version;
 	(void)upload;
+	if (!guest)
+		return MHD_NO;
 	if (!*seen) {
 		*seen = server;
 		return MHD_YES;
@@ -199,37 +195,106 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		*upload_size = 0;
 		return MHD_YES;
 	}
-	return send_page(server->http, connection, url, method);
+	return answer(server, guest, url, method);
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **seen,
+			 enum MHD_RequestTerminationCode code)
+{
+	struct server *server = context;
+	struct crow_guest *guest = guest_of(connection);
+
+	(void)seen;
+	(void)code;
+	if (guest)
+		crow_guests_renew(&server->guests, guest, crow_now_ns());
+}
+
+/* ---- connections ---- */
+
+static bool read_address(int fd, int (*get)(int fd, struct sockaddr *sa, socklen_t *length),
+			 struct crow_addr *out)
+{
+	struct sockaddr_storage sa;
+	socklen_t length = sizeof(sa);
+	uint16_t port;
+
+	return get(fd, (struct sockaddr *)&sa, &length) == 0 &&
+	       crow_addr_from_sockaddr((struct sockaddr *)&sa, length, out, &port);
+}
+
+static int get_peer(int fd, struct sockaddr *sa, socklen_t *length)
+{
+	return getpeername(fd, sa, length);
+}
+
+static int get_own(int fd, struct sockaddr *sa, socklen_t *length)
+{
+	return getsockname(fd, sa, length);
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **guest_at,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	struct server *server = context;
+	const union MHD_ConnectionInfo *info;
+	struct crow_addr peer, own;
+
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		if (*guest_at)
+			crow_guests_leave(&server->guests, *guest_at);
+		*guest_at = NULL;
+		return;
+	}
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	/* Who is gone already has no address, and gets no answer. */
+	if (!info || crow_guests_is_full(&server->guests) ||
+	    !read_address(info->connect_fd, get_peer, &peer) ||
+	    !read_address(info->connect_fd, get_own, &own))
+		return;
+	*guest_at =
+		crow_guests_enter(&server->guests, info->connect_fd, &peer, &own, crow_now_ns());
+	((struct crow_guest *)*guest_at)->connection = connection;
+}
+
+static bool on_accept(struct crow_listener *listener, int fd)
+{
+	struct server *server = crow_container(listener, struct server, listener);
+	struct sockaddr_storage sa;
+	socklen_t length = sizeof(sa);
+	struct crow_addr peer;
+
+	crow_count(http_accepted);
+	if (getpeername(fd, (struct sockaddr *)&sa, &length) != 0 ||
+	    !read_address(fd, get_peer, &peer)) {
+		close(fd); /* gone already */
+	} else if (!crow_guests_admits(&server->guests, &peer)) {
+		crow_count(http_crowded);
+		close(fd);
+	} else {
+		MHD_add_connection(server->daemon, fd, (struct sockaddr *)&sa, length);
+		run(server);
+	}
+	return !crow_guests_is_full(&server->guests);
 }
 
 /* ---- the loop ---- */
-
-/* At the limit the library takes the listener out of its descriptor, and puts it back at the start
- * of a run alone. The run in which connections end is too early for that, and nothing would wake
- * the next. */
-static bool is_full(const struct server *server)
-{
-	const union MHD_DaemonInfo *info =
-		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-
-	return info && info->num_connections >= CONNECTIONS_MAX;
-}
 
 /* The library's descriptor is edge-triggered inside: bytes that it left unread do not wake it
  * again. Only MHD_get_timeout() tells of them, so it is asked after every run. */
 static void run(struct server *server)
 {
+	struct crow_loop *loop = server->http->house.loop;
 	MHD_UNSIGNED_LONG_LONG wait_ms;
-	bool was_full = is_full(server);
 
 	MHD_run(server->daemon);
-	if (was_full && !is_full(server))
-		MHD_run(server->daemon);
 	if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
-		crow_timer_set(server->http->loop, &server->timer,
-			       crow_now_ns() + (int64_t)wait_ms * 1000000);
+		crow_timer_set(loop, &server->timer, crow_now_ns() + (int64_t)wait_ms * 1000000);
 	else
-		crow_timer_clear(server->http->loop, &server->timer);
+		crow_timer_clear(loop, &server->timer);
+	if (!crow_guests_is_full(&server->guests))
+		crow_listener_wake(&server->listener);
+	rearm_patience(server);
 }
 
 static void on_ready(struct crow_watch *watch, uint32_t events)
@@ -244,6 +309,51 @@ static void on_due(struct crow_timer *timer, int64_t now_ns)
 	run(crow_container(timer, struct server, timer));
 }
 
+/* Those who wait until until_ns at most are answered, or put off again. */
+static void resume(struct server *server, int64_t until_ns)
+{
+	for (size_t i = 0; i < CROW_GUESTS_MAX; i++) {
+		struct crow_guest *guest = &server->guests.items[i];
+
+		if (guest->fd < 0 || !guest->suspended || guest->wait_ns > until_ns)
+			continue;
+		guest->suspended = false;
+		MHD_resume_connection(guest->connection);
+	}
+}
+
+/* The library owns the descriptor: to it, this is a client that has left. */
+static void on_impatient(struct crow_timer *timer, int64_t now_ns)
+{
+	struct server *server = crow_container(timer, struct server, patience);
+	struct crow_guest *guest;
+
+	while ((guest = crow_guests_late(&server->guests, now_ns))) {
+		crow_count(http_slow);
+		shutdown(guest->fd, SHUT_RDWR);
+	}
+	resume(server, now_ns);
+	run(server);
+}
+
+void crow_http_wake(struct crow_http *http)
+{
+	for (size_t i = 0; i < http->count; i++) {
+		struct server *server = &http->servers[i];
+
+		if (!server->daemon)
+			continue;
+		resume(server, INT64_MAX);
+		run(server);
+	}
+}
+
+void crow_http_hurry(struct crow_http *http, int64_t exchange_ns)
+{
+	for (size_t i = 0; i < http->count; i++)
+		http->servers[i].guests.exchange_ns = exchange_ns;
+}
+
 static void log_library(void *context, const char *format, va_list args)
 {
 	char line[256];
@@ -255,73 +365,6 @@ static void log_library(void *context, const char *format, va_list args)
 }
 
 /* ---- binding, starting, ending ---- */
-
-static bool is_loopback(const struct crow_addr *addr)
-{
-	static const uint8_t v6[16] = {[15] = 1};
-
-	return crow_addr_is_v4(addr) ? crow_addr_v4_bytes(addr)[0] == 127
-				     : memcmp(addr->bytes, v6, sizeof(v6)) == 0;
-}
-
-/* A bound, listening socket: clients that come before crow_http_start() wait in its backlog. */
-static int open_listener(const struct crow_listen *listen_on)
-{
-	sa_family_t family = crow_addr_is_v4(&listen_on->addr) ? AF_INET : AF_INET6;
-	struct sockaddr_storage sa;
-	socklen_t length = crow_addr_to_sockaddr(&listen_on->addr, listen_on->port, family, &sa);
-	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, error;
-
-	if (fd < 0)
-		return -1;
-	/* Without it a restart fails while connections of the last one are in TIME_WAIT. */
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-	    bind(fd, (struct sockaddr *)&sa, length) == 0 && listen(fd, BACKLOG) == 0)
-		return fd;
-	error = errno;
-	close(fd);
-	errno = error;
-	return -1;
-}
-
-static const char *remedy(int error)
-{
-	switch (error) {
-	case EADDRINUSE:
-		return "another program listens there; stop it, or choose another [http] listen";
-	case EACCES:
-	case EPERM:
-		return "ports below 1024 need root or CAP_NET_BIND_SERVICE; or choose another "
-		       "[http] listen";
-	case EADDRNOTAVAIL:
-		return "this host has no such address; choose another [http] listen";
-	default:
-		return "choose another [http] listen";
-	}
-}
-
-static bool bind_server(struct server *server, const struct crow_listen *listen_on, char *complaint,
-			size_t complaint_size)
-{
-	char endpoint[CROW_ENDPOINT_TEXT];
-
-	crow_addr_format(&listen_on->addr, listen_on->port, endpoint);
-	if (!is_loopback(&listen_on->addr)) {
-		snprintf(
-			complaint, complaint_size,
-			"[http] listen=%s is refused: the pages name services and their addresses, "
-			"and are for this host alone; use 127.0.0.0/8 or ::1",
-			endpoint);
-		return false;
-	}
-	server->listener = open_listener(listen_on);
-	if (server->listener < 0) {
-		snprintf(complaint, complaint_size, "cannot listen for HTTP on %s: %s; %s",
-			 endpoint, strerror(errno), remedy(errno));
-		return false;
-	}
-	return true;
-}
 
 struct crow_http *crow_http_bind(const struct crow_config *config, char *complaint,
 				 size_t complaint_size)
@@ -337,7 +380,9 @@ struct crow_http *crow_http_bind(const struct crow_config *config, char *complai
 		struct server *server = &http->servers[http->count];
 
 		server->http = http;
-		if (!bind_server(server, &listens->items[http->count], complaint, complaint_size)) {
+		crow_guests_init(&server->guests, CROW_GUEST_EXCHANGE_NS);
+		if (!crow_listener_open(&server->listener, &listens->items[http->count], complaint,
+					complaint_size)) {
 			crow_http_free(http);
 			return NULL;
 		}
@@ -345,39 +390,45 @@ struct crow_http *crow_http_bind(const struct crow_config *config, char *complai
 	return http;
 }
 
+static bool start_daemon(struct server *server)
+{
+	server->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET |
+			MHD_ALLOW_SUSPEND_RESUME,
+		0, NULL, NULL, on_request, server,
+		/* first, so that nothing of the start goes to stderr unasked */
+		MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+		on_connection, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+		MHD_OPTION_CONNECTION_LIMIT, CROW_GUESTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_MAX, MHD_OPTION_END);
+	return server->daemon;
+}
+
 static bool start_server(struct server *server)
 {
+	struct crow_loop *loop = server->http->house.loop;
 	const union MHD_DaemonInfo *info;
 
-	/* When it fails, the listener stays ours. */
-	server->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
-		/* first, so that nothing of the start goes to stderr unasked */
-		MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET,
-		server->listener, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-		MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		CONNECTION_MEMORY_MAX, MHD_OPTION_END);
-	if (!server->daemon)
+	if (!start_daemon(server))
 		return false;
-	server->listener = -1;
 	info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	server->watch = (struct crow_watch){.fd = info ? info->epoll_fd : -1, .on_ready = on_ready};
 	server->timer.on_due = on_due;
-	if (crow_loop_add(server->http->loop, &server->watch, EPOLLIN) != 0) {
-		MHD_stop_daemon(server->daemon);
-		server->daemon = NULL;
-		return false;
+	server->patience.on_due = on_impatient;
+	if (crow_loop_add(loop, &server->watch, EPOLLIN) == 0) {
+		if (crow_listener_start(&server->listener, loop, on_accept) == 0)
+			return true;
+		crow_loop_remove(loop, &server->watch);
 	}
-	run(server);
-	return true;
+	MHD_stop_daemon(server->daemon);
+	server->daemon = NULL;
+	return false;
 }
 
-bool crow_http_start(struct crow_http *http, struct crow_loop *loop,
-		     struct crow_publisher *publisher, const struct crow_table *table)
+bool crow_http_start(struct crow_http *http, const struct crow_http_house *house)
 {
-	http->loop = loop;
-	http->publisher = publisher;
-	http->table = table;
+	http->house = *house;
+	crow_site_init(&http->site, house->table, house->demand, house->context, crow_now_ns());
 	for (size_t i = 0; i < http->count; i++) {
 		if (start_server(&http->servers[i]))
 			continue;
@@ -387,15 +438,19 @@ bool crow_http_start(struct crow_http *http, struct crow_loop *loop,
 	return true;
 }
 
+/* The library does not stop while a connection is suspended. */
 static void stop_server(struct server *server)
 {
-	if (server->daemon) {
-		crow_loop_remove(server->http->loop, &server->watch);
-		crow_timer_clear(server->http->loop, &server->timer);
-		MHD_stop_daemon(server->daemon);
-	} else if (server->listener >= 0) {
-		close(server->listener);
-	}
+	struct crow_loop *loop = server->http->house.loop;
+
+	crow_listener_close(&server->listener);
+	if (!server->daemon)
+		return;
+	resume(server, INT64_MAX);
+	crow_loop_remove(loop, &server->watch);
+	crow_timer_clear(loop, &server->timer);
+	crow_timer_clear(loop, &server->patience);
+	MHD_stop_daemon(server->daemon);
 }
 
 void crow_http_free(struct crow_http *http)
@@ -404,5 +459,6 @@ void crow_http_free(struct crow_http *http)
 		return;
 	for (size_t i = 0; i < http->count; i++)
 		stop_server(&http->servers[i]);
+	crow_site_fini(&http->site);
 	free(http);
 }

@@ -1,7 +1,10 @@
 /*
  * The HTTP face: libmicrohttpd driven by the daemon's own loop (no thread of its own).
  *
- * Files: http.c (the one door to libmicrohttpd: routes, limits), status.c (json-c's writing door).
+ * Files: listener.* sockets that listen, guest.* who is connected and for how long, http.c the one
+ * door to libmicrohttpd, site.* what stands at which path; view.* what all of these tell: page.*,
+ * status.* (by json.*, json-c's writing door), metrics.*, mirror.*; text.* and body.* are what
+ * answers are made of.
  */
 #ifndef CROW_HTTP_H
 #define CROW_HTTP_H
@@ -14,13 +17,21 @@ struct crow_http;
 /* NULL with a sentence that names the address and the remedy. */
 struct crow_http *crow_http_bind(const struct crow_config *config, char *complaint,
 				 size_t complaint_size);
-bool crow_http_start(struct crow_http *http, struct crow_loop *loop,
-		     struct crow_publisher *publisher, const struct crow_table *table);
-void crow_http_free(struct crow_http *http);
 
-/* /api/v1/status as text; freed with free(). NULL: no memory. Instances come from the image, the
- * polls from the table. */
-char *crow_status_json(const struct crow_image *img, const struct crow_table *table, int64_t now_ns,
-		       size_t *size);
+/* What the pages are made from, and whom to tell that a name below an on-demand zone is wanted. */
+struct crow_http_house {
+	struct crow_loop *loop;
+	struct crow_publisher *publisher;
+	const struct crow_table *table;
+	void (*demand)(void *context, const char *name);
+	void *context;
+};
+bool crow_http_start(struct crow_http *http, const struct crow_http_house *house);
+
+/* There is a new image: for the answers that wait for one. */
+void crow_http_wake(struct crow_http *http);
+/* For tests: another bound than CROW_GUEST_EXCHANGE_NS. */
+void crow_http_hurry(struct crow_http *http, int64_t exchange_ns);
+void crow_http_free(struct crow_http *http);
 
 #endif

@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import shutil
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -51,6 +53,50 @@ def test_status_before_the_first_list(daemon):
     service = daemon.service("svc_a")
     assert service["instances"] == []
     assert service["list_age_s"] is None
+
+
+def test_metrics(running):
+    status, headers, body = ask(running, "GET", "/metrics")
+    assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    lines = body.decode().splitlines()
+    assert 'crowfly_service_instances{service="svc_a",state="up"} 4' in lines
+    assert "crowfly_ready 1" in lines
+    for name in running.status()["counters"]:
+        assert f"# TYPE crowfly_{name}_total counter" in lines
+
+
+def test_metrics_please_promtool(running):
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed (package prometheus)")
+    done = subprocess.run(["promtool", "check", "metrics"], input=running.get("/metrics")[1],
+                          capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_ready(running):
+    assert running.get("/readyz") == (200, b"ready\n")
+
+
+def test_ready_though_discovery_is_down(daemon):
+    """Asked in vain is asked: what is wrong is discovery's."""
+    daemon.set("source eas", endpoint="http://127.0.0.1:1")
+    daemon.start()
+    daemon.wait_polls(2)
+    assert daemon.get("/readyz") == (200, b"ready\n")
+
+
+def test_status_of_one_service(running):
+    told = json.loads(ask(running, "GET", STATUS + "?service=svc_b")[2])
+    assert [service["name"] for service in told["services"]] == ["svc_b"]
+    assert told["services"][0]["counts"] == {"up": 1, "drained": 0, "ejected": 0, "tombstones": 0}
+
+
+def test_another_host_is_refused_unless_it_is_allowed(daemon):
+    """Listening on every address; this host is always let in, by any of them."""
+    port = daemon.http[1]
+    daemon.set("http", listen=f"0.0.0.0:{port}", allow="192.0.2.0/24")
+    daemon.start()
+    assert daemon.get("/healthz") == (200, b"ok\n")
 
 
 def test_head(running):

@@ -10,10 +10,13 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "daemon/counters.h"
+#include "daemon/http/guest.h"
 #include "daemon/http/http.h"
 #include "tests/unit/fixture.h"
 
@@ -25,6 +28,8 @@ struct site {
 	struct crow_publisher *publisher;
 	struct crow_listen listen_on;
 	struct crow_http *http;
+	char wanted[CROW_NAME_MAX + 1]; /* the last name asked for on demand */
+	const struct rlimit *starve;    /* set once the client has its socket; NULL: not at all */
 };
 
 /* An address of this process alone (127/8 is all loopback) and a port that is free there. */
@@ -49,6 +54,13 @@ static struct crow_http *bind_at(struct crow_listen *listen_on, char complaint[2
 	return crow_http_bind(&config, complaint, 256);
 }
 
+static void on_demand(void *context, const char *name)
+{
+	struct site *site = context;
+
+	snprintf(site->wanted, sizeof(site->wanted), "%s", name);
+}
+
 static int open_site(void **state)
 {
 	struct site *site = calloc(1, sizeof(*site));
@@ -63,7 +75,13 @@ static int open_site(void **state)
 	site->listen_on.port = ntohs(sa.sin_port);
 	site->http = bind_at(&site->listen_on, complaint);
 	assert_string_equal(complaint, "");
-	assert_true(crow_http_start(site->http, site->loop, site->publisher, &site->fixture.table));
+	assert_true(crow_http_start(site->http, &(struct crow_http_house){
+							.loop = site->loop,
+							.publisher = site->publisher,
+							.table = &site->fixture.table,
+							.demand = on_demand,
+							.context = site,
+						}));
 	*state = site;
 	return 0;
 }
@@ -82,8 +100,8 @@ static int close_site(void **state)
 
 /* ---- the client ---- */
 
-/* Connections that send nothing, more than the 64 that are served at once. */
-#define IDLE_MAX 70
+/* Connections that send nothing, more than are served at once. */
+#define IDLE_MAX (CROW_GUESTS_MAX + 6)
 
 /* Written by the client thread until it writes to `done`; read by the test after joining it. */
 struct client {
@@ -91,6 +109,7 @@ struct client {
 	socklen_t server_length;
 	const char *request;
 	size_t idle; /* how many idle connections are opened before, and closed while it waits */
+	const struct rlimit *starve;
 	char reply[REPLY_MAX];
 	int done;
 	struct crow_watch watch;
@@ -101,6 +120,8 @@ static int connect_to(const struct client *client)
 {
 	int fd = socket(client->server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	if (client->starve)
+		setrlimit(RLIMIT_NOFILE, client->starve);
 	if (connect(fd, (const struct sockaddr *)&client->server, client->server_length) != 0)
 		abort();
 	return fd;
@@ -147,7 +168,8 @@ static void on_done(struct crow_watch *watch, uint32_t events)
 
 static void exchange_with_idle(struct site *site, const char *request, size_t idle, char *reply)
 {
-	struct client client = {.request = request, .idle = idle, .loop = site->loop};
+	struct client client = {
+		.request = request, .idle = idle, .loop = site->loop, .starve = site->starve};
 	pthread_t thread;
 
 	client.server_length = crow_addr_to_sockaddr(&site->listen_on.addr, site->listen_on.port,
@@ -251,7 +273,8 @@ static void test_unknown_path(void **state)
 	exchange(*state, "GET /nothing HTTP/1.1\r\nHost: localhost\r\n" CLOSE, reply);
 	assert_status(reply, "404");
 	assert_string_equal(body(reply),
-			    "there is no such page; there are: /healthz /api/v1/status\n");
+			    "there is no such page; there are: /api/v1/status /metrics /healthz "
+			    "/readyz\n");
 }
 
 /* DNS rebinding: a page of somebody's whose name leads to 127.0.0.1. */
@@ -327,27 +350,60 @@ static void test_more_connections_than_are_served(void **state)
 	}
 }
 
+/* A head that does not come to its end: the connection does. */
+static void test_slow_client(void **state)
+{
+	struct site *site = *state;
+	uint64_t before = crow_counters.http_slow;
+	char reply[REPLY_MAX];
+
+	crow_http_hurry(site->http, 1000000);
+	exchange(site, "GET /healthz HTTP/1.1\r\nHost: local", reply);
+	assert_string_equal(reply, "");
+	assert_int_equal(crow_counters.http_slow - before, 1);
+}
+
+/* Gives the descriptors back once somebody had to wait for one. */
+struct famine {
+	struct crow_timer timer;
+	struct crow_loop *loop;
+	struct rlimit limit;
+	uint64_t before;
+};
+
+static void on_famine(struct crow_timer *timer, int64_t now_ns)
+{
+	struct famine *famine = crow_container(timer, struct famine, timer);
+
+	if (crow_counters.http_unaccepted == famine->before)
+		crow_timer_set(famine->loop, timer, now_ns + 20000000);
+	else
+		setrlimit(RLIMIT_NOFILE, &famine->limit);
+}
+
+/* A socket that stays ready must not be asked again and again: one failure, then a rest. */
+static void test_no_descriptor_left(void **state)
+{
+	struct site *site = *state;
+	struct famine famine = {
+		.timer.on_due = on_famine,
+		.loop = site->loop,
+		.before = crow_counters.http_unaccepted,
+	};
+	struct rlimit none;
+	char reply[REPLY_MAX];
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &famine.limit), 0);
+	none = famine.limit;
+	none.rlim_cur = 0;
+	crow_timer_set(site->loop, &famine.timer, crow_now_ns() + 20000000);
+	site->starve = &none;
+	exchange(site, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n" CLOSE, reply);
+	assert_status(reply, "200");
+	assert_int_equal(crow_counters.http_unaccepted - famine.before, 1);
+}
+
 /* ---- binding ---- */
-
-static void assert_refused(const char *address, uint16_t port, const char *because)
-{
-	struct crow_listen listen_on = {.port = port};
-	char complaint[256];
-
-	assert_true(crow_addr_parse(address, strlen(address), &listen_on.addr));
-	assert_null(bind_at(&listen_on, complaint));
-	assert_holds(complaint, address);
-	assert_holds(complaint, because);
-}
-
-static void test_only_loopback(void **state)
-{
-	(void)state;
-	assert_refused("0.0.0.0", 9550, "this host alone");
-	assert_refused("10.0.0.1", 9550, "this host alone");
-	assert_refused("::", 9550, "this host alone");
-	assert_refused("2001:db8::1", 9550, "this host alone");
-}
 
 static void test_address_in_use(void **state)
 {
@@ -385,7 +441,7 @@ static void test_no_address(void **state)
 
 	(void)state;
 	assert_non_null(http);
-	assert_true(crow_http_start(http, NULL, NULL, NULL));
+	assert_true(crow_http_start(http, &(struct crow_http_house){.loop = NULL}));
 	crow_http_free(http);
 }
 
@@ -402,7 +458,8 @@ int main(void)
 		SITE_TEST(test_two_requests_on_a_connection),
 		SITE_TEST(test_what_is_no_request),
 		SITE_TEST(test_more_connections_than_are_served),
-		cmocka_unit_test(test_only_loopback),
+		SITE_TEST(test_slow_client),
+		SITE_TEST(test_no_descriptor_left),
 		SITE_TEST(test_address_in_use),
 		cmocka_unit_test(test_free_before_start),
 		cmocka_unit_test(test_no_address),

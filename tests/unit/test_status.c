@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "daemon/counters.h"
-#include "daemon/http/http.h"
+#include "daemon/http/status.h"
 #include "resolver/utf8.h"
 #include "tests/unit/fixture.h"
 
@@ -19,8 +19,8 @@
 
 struct status {
 	struct fixture fixture;
-	char *text;
-	size_t size;
+	struct crow_body *body;
+	const char *text; /* the body's */
 	struct json_object *root;
 };
 
@@ -31,12 +31,15 @@ static void render(struct status *status, int64_t now_ns)
 	struct json_tokener *parser = json_tokener_new();
 
 	assert_non_null(published);
-	status->text =
-		crow_status_json(&published->image, &status->fixture.table, now_ns, &status->size);
-	assert_non_null(status->text);
-	assert_int_equal(strlen(status->text), status->size);
+	const struct crow_view view = {
+		.img = &published->image, .table = &status->fixture.table, .now_ns = now_ns};
+
+	status->body = crow_status_render(&view, &(struct crow_status_scope){0});
+	assert_non_null(status->body);
+	status->text = status->body->bytes;
+	assert_int_equal(strlen(status->text), status->body->size);
 	json_tokener_set_flags(parser, JSON_TOKENER_STRICT);
-	status->root = json_tokener_parse_ex(parser, status->text, (int)status->size);
+	status->root = json_tokener_parse_ex(parser, status->text, (int)status->body->size);
 	assert_non_null(status->root);
 	json_tokener_free(parser);
 	free(published);
@@ -45,7 +48,7 @@ static void render(struct status *status, int64_t now_ns)
 static void finish(struct status *status)
 {
 	json_object_put(status->root);
-	free(status->text);
+	crow_body_unref(status->body);
 	fixture_fini(&status->fixture);
 }
 
@@ -190,7 +193,10 @@ static void test_service_that_left_the_table(void **state)
 	fixture_take(&status.fixture, "one", items, 1);
 	published = fixture_build(&status.fixture);
 	crow_table_init(&empty, NULL, NULL);
-	status.text = crow_status_json(&published->image, &empty, 0, &status.size);
+	const struct crow_view view = {.img = &published->image, .table = &empty};
+
+	status.body = crow_status_render(&view, &(struct crow_status_scope){0});
+	status.text = status.body->bytes;
 	status.root = json_tokener_parse(status.text);
 	assert_text(&status, "/services/0/instances/0/address", "10.0.0.1");
 	assert_null(at(&status, "/services/0/poll"));

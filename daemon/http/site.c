@@ -1,0 +1,285 @@
+#include "daemon/http/site.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "daemon/cidr.h"
+#include "daemon/counters.h"
+#include "daemon/http/metrics.h"
+#include "daemon/http/status.h"
+#include "daemon/loop.h"
+
+#define TEXT "text/plain; charset=utf-8"
+
+enum {
+	OK = 200,
+	FORBIDDEN = 403,
+	NOT_FOUND = 404,
+	NOT_ALLOWED = 405,
+	MISDIRECTED = 421,
+	BUSY = 503
+};
+
+/* Of an argument: as long as any name may be. */
+#define ARGUMENT_MAX CROW_NAME_MAX
+
+static void say(struct crow_answer *out, unsigned status, const char *text)
+{
+	out->status = status;
+	out->type = TEXT;
+	out->body = crow_body_copy(text);
+}
+
+/* ---- pages ---- */
+
+/* What a page is made from. */
+struct visit {
+	struct crow_site *site;
+	struct crow_view view;
+	const struct crow_request *request;
+	const char *rest; /* of the path, behind the route's */
+};
+
+static void answer_health(const struct visit *visit, struct crow_answer *out)
+{
+	(void)visit; /* that the loop turns is the answer */
+	say(out, OK, "ok\n");
+}
+
+static void answer_ready(const struct visit *visit, struct crow_answer *out)
+{
+	char text[128];
+	size_t waiting;
+
+	if (crow_view_is_ready(&visit->view, &waiting)) {
+		say(out, OK, "ready\n");
+		return;
+	}
+	snprintf(text, sizeof(text), "%zu services were not asked for yet, or are not shown yet\n",
+		 waiting);
+	say(out, BUSY, text);
+}
+
+/* A document that may be large comes from its shelf if there is one, else it's made. */
+static void answer_large(const struct visit *visit, struct crow_shelf *shelf, const char *key,
+			 struct crow_body *(*render)(const struct visit *visit),
+			 struct crow_answer *out)
+{
+	int64_t start_ns = crow_now_ns();
+	bool full = false;
+
+	out->status = OK;
+	out->body = crow_shelf_find(shelf, key, start_ns, &full);
+	if (out->body)
+		return;
+	if (full) {
+		crow_count(http_busy);
+		out->retry_after_s = 1;
+		say(out, BUSY, "too many are reading this slowly; ask again\n");
+		return;
+	}
+	out->body = render(visit);
+	crow_shelf_keep(shelf, key, out->body, start_ns, crow_now_ns());
+}
+
+static const char *or_empty(const char *argument)
+{
+	return argument ? argument : "";
+}
+
+static unsigned page_number(const struct crow_request *request)
+{
+	unsigned long page = strtoul(or_empty(request->page), NULL, 10);
+
+	return page < 1 || page > 1000000 ? 1 : (unsigned)page;
+}
+
+static struct crow_body *render_status(const struct visit *visit)
+{
+	const struct crow_request *request = visit->request;
+	struct crow_selection shown;
+	struct crow_status_scope scope = {.service = request->service};
+
+	if (!request->service && (request->query || request->page)) {
+		crow_view_select(&visit->view, or_empty(request->query), page_number(request),
+				 &shown);
+		scope.shown = &shown;
+	}
+	return crow_status_render(&visit->view, &scope);
+}
+
+static void answer_status(const struct visit *visit, struct crow_answer *out)
+{
+	const struct crow_request *request = visit->request;
+	char key[4 * ARGUMENT_MAX];
+
+	/* A query without a page is its first: so the two are not told apart. */
+	snprintf(key, sizeof(key), "%d%d%s/%s/%s", request->service != NULL,
+		 request->query || request->page, or_empty(request->service),
+		 or_empty(request->query), or_empty(request->page));
+	out->type = "application/json";
+	answer_large(visit, &visit->site->statuses, key, render_status, out);
+}
+
+static struct crow_body *render_metrics(const struct visit *visit)
+{
+	return crow_metrics_render(&visit->view);
+}
+
+static void answer_metrics(const struct visit *visit, struct crow_answer *out)
+{
+	out->type = "text/plain; version=0.0.4; charset=utf-8";
+	answer_large(visit, &visit->site->metrics, "", render_metrics, out);
+}
+
+/* ---- routes ---- */
+
+static const struct route {
+	const char *path; /* one that ends in {service} stands for all that begin so */
+	void (*answer)(const struct visit *visit, struct crow_answer *out);
+} routes[] = {
+	{"/api/v1/status", answer_status},
+	{"/metrics", answer_metrics},
+	{"/healthz", answer_health},
+	{"/readyz", answer_ready},
+};
+
+#define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
+
+/* What stands where the route's {service} is, "" if it has none; NULL: another path. */
+static const char *match(const struct route *route, const char *path)
+{
+	size_t length = strcspn(route->path, "{");
+
+	if (strncmp(path, route->path, length) != 0)
+		return NULL;
+	if (route->path[length] == '\0' && path[length] != '\0')
+		return NULL;
+	return path + length;
+}
+
+static void answer_not_found(struct crow_answer *out)
+{
+	char text[512] = "there is no such page; there are:";
+	size_t length = strlen(text);
+
+	for (size_t i = 0; i < ROUTE_COUNT; i++)
+		length += (size_t)snprintf(text + length, sizeof(text) - length, " %s",
+					   routes[i].path);
+	snprintf(text + length, sizeof(text) - length, "\n");
+	say(out, NOT_FOUND, text);
+}
+
+/* ---- who asks ---- */
+
+/* The host of "name", "name:port", "[v6]" or "[v6]:port"; false: none of these. */
+static bool split_authority(const char *authority, char host[CROW_NAME_MAX + 1], bool *bracketed)
+{
+	const char *start = authority + (authority[0] == '[');
+	size_t length;
+	const char *rest;
+
+	*bracketed = authority[0] == '[';
+	length = strcspn(start, *bracketed ? "]" : ":");
+	rest = start + length + *bracketed;
+	if (length > CROW_NAME_MAX || (*bracketed && start[length] != ']') ||
+	    (*rest != '\0' && *rest != ':'))
+		return false;
+	memcpy(host, start, length);
+	host[length] = '\0';
+	return true;
+}
+
+/* A browser that was led here by a page of somebody's, whose own name was pointed at this host
+ * ("DNS rebinding"), sends that name. An address, or localhost, cannot be pointed elsewhere. */
+static bool is_own_host(const struct crow_strings *hosts, const char *authority)
+{
+	char host[CROW_NAME_MAX + 1];
+	struct in6_addr addr;
+	bool bracketed;
+
+	if (!split_authority(authority, host, &bracketed))
+		return false;
+	if (bracketed)
+		return inet_pton(AF_INET6, host, &addr) == 1;
+	for (size_t i = 0; i < hosts->count; i++)
+		if (strcasecmp(host, hosts->items[i]) == 0)
+			return true;
+	return strcasecmp(host, "localhost") == 0 || inet_pton(AF_INET, host, &addr) == 1;
+}
+
+/* A proxy on this host that passes its clients' requests on is asked by all of them, but then it is
+ * the proxy that lets them in. */
+static bool is_admitted(const struct crow_config *config, const struct crow_request *request,
+			struct crow_answer *out)
+{
+	if (!crow_cidrs_admit(&config->http_allow, &request->peer, &request->own)) {
+		say(out, FORBIDDEN, "[http] allow= of crowflyd does not name your address\n");
+	} else if (request->host && !is_own_host(&config->http_hosts, request->host)) {
+		say(out, MISDIRECTED,
+		    "the Host header must be an address, localhost, or a name that [http] host= "
+		    "of crowflyd lists\n");
+	} else {
+		return true;
+	}
+	crow_count(http_refused);
+	return false;
+}
+
+static bool is_long(const char *argument)
+{
+	return argument && strlen(argument) > ARGUMENT_MAX;
+}
+
+void crow_site_answer(struct crow_site *site, const struct crow_image *img,
+		      const struct crow_request *request, int64_t now_ns, struct crow_answer *out)
+{
+	struct visit visit = {
+		.site = site,
+		.view = {.img = img,
+			 .table = site->table,
+			 .now_ns = now_ns,
+			 .started_ns = site->started_ns},
+		.request = request,
+	};
+
+	*out = (struct crow_answer){0};
+	if (!is_admitted(site->table->config, request, out))
+		return;
+	if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+		out->allow = "GET, HEAD";
+		say(out, NOT_ALLOWED, "GET and HEAD are all that is served here\n");
+		return;
+	}
+	if (is_long(request->query) || is_long(request->page) || is_long(request->service)) {
+		say(out, NOT_FOUND, "nothing has so long a name\n");
+		return;
+	}
+	for (size_t i = 0; i < ROUTE_COUNT; i++) {
+		visit.rest = match(&routes[i], request->path);
+		if (visit.rest) {
+			routes[i].answer(&visit, out);
+			return;
+		}
+	}
+	answer_not_found(out);
+}
+
+void crow_site_init(struct crow_site *site, const struct crow_table *table,
+		    void (*demand)(void *context, const char *name), void *context, int64_t now_ns)
+{
+	memset(site, 0, sizeof(*site));
+	site->table = table;
+	site->demand = demand;
+	site->context = context;
+	site->started_ns = now_ns;
+}
+
+void crow_site_fini(struct crow_site *site)
+{
+	crow_shelf_fini(&site->statuses);
+	crow_shelf_fini(&site->metrics);
+}

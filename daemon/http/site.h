@@ -1,0 +1,51 @@
+/*
+ * What stands at which path: a request becomes an answer. No sockets and no library here, so that
+ * all of it is tested as a function. Main thread.
+ */
+#ifndef CROW_HTTP_SITE_H
+#define CROW_HTTP_SITE_H
+
+#include "daemon/http/body.h"
+#include "daemon/http/view.h"
+
+struct crow_request {
+	const char *method, *path; /* the path is percent-decoded */
+	const char *host;          /* header fields; NULL: missing */
+	const char *if_none_match;
+	/* The arguments ?q=, ?page=, ?service=; NULL: missing. */
+	const char *query, *page, *service;
+	bool waited; /* it was answered `later` before, and there is no more time */
+	struct crow_addr peer, own;
+};
+
+struct crow_answer {
+	unsigned status;
+	const char *type;       /* of the body */
+	struct crow_body *body; /* the caller's to let go; NULL: no memory */
+	const char *allow;      /* further header fields; NULL: none */
+	const char *policy;     /* Content-Security-Policy */
+	unsigned retry_after_s; /* 0: none */
+	char etag[32];          /* "": none, and no copy may be kept */
+	/* Not answered yet: discovery is asked. To be asked again with every new image, and with
+	 * `waited` after this time at the latest. 0: this is the answer. */
+	int64_t later_ns;
+};
+
+struct crow_site {
+	const struct crow_table *table;
+	int64_t started_ns;
+	/* A name below an on-demand zone is wanted. */
+	void (*demand)(void *context, const char *name);
+	void *context;
+	struct crow_shelf statuses, metrics;
+	uint64_t turns; /* lists that the mirror gave: each starts at another instance */
+};
+
+void crow_site_init(struct crow_site *site, const struct crow_table *table,
+		    void (*demand)(void *context, const char *name), void *context, int64_t now_ns);
+void crow_site_fini(struct crow_site *site); /* all bodies it gave are gone by then */
+
+void crow_site_answer(struct crow_site *site, const struct crow_image *img,
+		      const struct crow_request *request, int64_t now_ns, struct crow_answer *out);
+
+#endif

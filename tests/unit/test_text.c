@@ -1,0 +1,150 @@
+/*
+ * Texts and bodies: escaping, and the shelf of large answers by a clock of the test's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/http/text.h"
+
+static void assert_text(struct crow_text *text, const char *expected)
+{
+	struct crow_body *body = crow_text_finish(text);
+
+	assert_non_null(body);
+	assert_string_equal(body->bytes, expected);
+	assert_int_equal(body->size, strlen(expected));
+	crow_body_unref(body);
+}
+
+static void test_html(void **state)
+{
+	struct crow_text text = {0};
+
+	(void)state;
+	crow_text_html(&text, "<b title='%s'>%s</b>", "\"'", "<script>&\n\x7f");
+	assert_text(&text,
+		    "<b title='&quot;&#39;'>&lt;script&gt;&amp;\xef\xbf\xbd\xef\xbf\xbd</b>");
+	crow_text_html(&text, "%s", "a\xffz\xe2\x82\xac\xc3");
+	assert_text(&text, "a\xef\xbf\xbdz\xe2\x82\xac\xef\xbf\xbd");
+	crow_text_html(&text, "%u %lu %zu %d %ld %.1f %.0f%%", 1u, 2ul, (size_t)3, -4, -5l, 6.25,
+		       7.0);
+	assert_text(&text, "1 2 3 -4 -5 6.2 7%");
+	assert_text(&text, "");
+}
+
+static void test_label(void **state)
+{
+	struct crow_text text = {0};
+
+	(void)state;
+	crow_text_label(&text, "a\"b\\c\nd<\xff");
+	assert_text(&text, "a\\\"b\\\\c\\nd<\xef\xbf\xbd");
+}
+
+static void test_long_text(void **state)
+{
+	struct crow_text text = {0};
+	struct crow_body *body;
+
+	(void)state;
+	for (int i = 0; i < 100000; i++)
+		crow_text_put(&text, "0123456789");
+	body = crow_text_finish(&text);
+	assert_int_equal(body->size, 1000000);
+	assert_memory_equal(body->bytes + 999990, "0123456789", 11);
+	crow_body_unref(body);
+}
+
+/* ---- the shelf ---- */
+
+static struct crow_body *new_body(size_t size)
+{
+	char *bytes = calloc(1, size + 1);
+
+	assert_non_null(bytes);
+	return crow_body_new(bytes, size);
+}
+
+static struct crow_body *find(struct crow_shelf *shelf, const char *key, int64_t now_ns)
+{
+	bool full = false;
+	struct crow_body *body = crow_shelf_find(shelf, key, now_ns, &full);
+
+	assert_false(full);
+	return body;
+}
+
+static void test_large_ones_are_shared(void **state)
+{
+	struct crow_shelf shelf = {0};
+	struct crow_body *body = new_body(CROW_SHELF_LARGE), *again;
+
+	(void)state;
+	assert_null(find(&shelf, "all", 0));
+	crow_shelf_keep(&shelf, "all", body, 100, 110); /* took 10, so it is kept for 200 */
+	again = find(&shelf, "all", 309);
+	assert_ptr_equal(again, body);
+	crow_body_unref(again);
+	assert_null(find(&shelf, "other", 309));
+	assert_null(find(&shelf, "all", 310));
+	assert_int_equal(shelf.large, 1); /* its first reader has it still */
+	crow_body_unref(body);
+	assert_int_equal(shelf.large, 0);
+	crow_shelf_fini(&shelf);
+}
+
+static void test_small_ones_are_made_anew(void **state)
+{
+	struct crow_shelf shelf = {0};
+	struct crow_body *body = new_body(CROW_SHELF_LARGE - 1);
+
+	(void)state;
+	crow_shelf_keep(&shelf, "all", body, 0, 1000);
+	assert_null(find(&shelf, "all", 1001));
+	crow_body_unref(body);
+	crow_shelf_keep(&shelf, "all", NULL, 0, 1000); /* there was no memory for it */
+	assert_int_equal(shelf.large, 0);
+	crow_shelf_fini(&shelf);
+}
+
+static void test_slow_readers_hold_only_so_many(void **state)
+{
+	struct crow_body *held[CROW_SHELF_BODIES];
+	struct crow_shelf shelf = {0};
+	bool full = false;
+
+	(void)state;
+	for (size_t i = 0; i < CROW_SHELF_BODIES; i++) {
+		held[i] = new_body(CROW_SHELF_LARGE);
+		assert_null(find(&shelf, "all", (int64_t)i * 1000));
+		crow_shelf_keep(&shelf, "all", held[i], (int64_t)i * 1000, (int64_t)i * 1000 + 1);
+	}
+	assert_null(crow_shelf_find(&shelf, "all", 1000000, &full));
+	assert_true(full);
+	crow_body_unref(held[2]);
+	assert_null(find(&shelf, "all", 1000000));
+	for (size_t i = 0; i < CROW_SHELF_BODIES; i++)
+		if (i != 2)
+			crow_body_unref(held[i]);
+	crow_shelf_fini(&shelf);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_html),
+		cmocka_unit_test(test_label),
+		cmocka_unit_test(test_long_text),
+		cmocka_unit_test(test_large_ones_are_shared),
+		cmocka_unit_test(test_small_ones_are_made_anew),
+		cmocka_unit_test(test_slow_readers_hold_only_so_many),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
