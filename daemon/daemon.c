@@ -16,6 +16,7 @@
 #include "daemon/discovery/discovery.h"
 #include "daemon/dns/dns.h"
 #include "daemon/http/http.h"
+#include "daemon/inherit.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/privilege.h"
@@ -40,6 +41,7 @@ struct daemon {
 	struct crow_http *http;
 	struct crow_watch signals;
 	struct crow_timer expiry;
+	struct crow_inherited *inherited; /* until all ports are bound */
 	int lock;
 	bool has_state; /* the state directory can be read */
 	int64_t lock_warned_ns;
@@ -273,6 +275,18 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+static bool bind_ports(struct daemon *d, char complaint[COMPLAINT])
+{
+	d->dns = crow_dns_bind(d->config, d->inherited, complaint, COMPLAINT);
+	if (d->dns == NULL)
+		return false;
+	d->http = crow_http_bind(d->config, complaint, COMPLAINT);
+	if (d->http == NULL)
+		return false;
+	crow_inherited_close(d->inherited);
+	return true;
+}
+
 /* What may need root: sockets on low ports, directories below /run and /var. */
 static bool acquire(struct daemon *d, char complaint[COMPLAINT])
 {
@@ -287,11 +301,7 @@ static bool acquire(struct daemon *d, char complaint[COMPLAINT])
 			 "cannot use %s: %s; lists will not survive a restart; create it, or "
 			 "choose another [daemon] state-dir",
 			 config->state_dir, strerror(errno));
-	d->dns = crow_dns_bind(config, complaint, COMPLAINT);
-	if (d->dns == NULL)
-		return false;
-	d->http = crow_http_bind(config, complaint, COMPLAINT);
-	return d->http != NULL &&
+	return bind_ports(d, complaint) &&
 	       crow_privilege_drop(config->user, config->runtime_dir, d->lock,
 				   d->has_state ? config->state_dir : NULL, complaint, COMPLAINT);
 }
@@ -382,6 +392,7 @@ int crow_daemon_run(struct crow_config *config, const struct crow_config_args *a
 	char complaint[COMPLAINT] = "cannot start: no memory or descriptors";
 	bool running;
 
+	d.inherited = crow_inherited_take();
 	d.expiry.on_due = on_expiry;
 	crow_table_init(&d.table, on_change, &d);
 	running = prepare(&d, complaint) && start(&d, complaint);

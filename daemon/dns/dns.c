@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/dns/socket.h"
 #include "daemon/dns/worker.h"
 #include "daemon/log.h"
 
@@ -22,8 +23,8 @@ static bool copy_listens(struct crow_dns *dns, const struct crow_listens *from)
 	return true;
 }
 
-struct crow_dns *crow_dns_bind(const struct crow_config *config, char *complaint,
-			       size_t complaint_size)
+struct crow_dns *crow_dns_bind(const struct crow_config *config, struct crow_inherited *inherited,
+			       char *complaint, size_t complaint_size)
 {
 	/* No address: a responder without workers, which does nothing. */
 	size_t count = config->dns_listen.count > 0 ? config->dns_workers : 0;
@@ -37,8 +38,8 @@ struct crow_dns *crow_dns_bind(const struct crow_config *config, char *complaint
 		return NULL;
 	}
 	for (; dns->count < count; dns->count++) {
-		dns->workers[dns->count] =
-			crow_worker_bind(&dns->listens, count > 1, complaint, complaint_size);
+		dns->workers[dns->count] = crow_worker_bind(&dns->listens, count > 1, inherited,
+							    complaint, complaint_size);
 		if (!dns->workers[dns->count]) {
 			crow_dns_free(dns);
 			return NULL;
@@ -51,6 +52,20 @@ struct crow_dns *crow_dns_bind(const struct crow_config *config, char *complaint
 	return NULL;
 }
 
+/* All sockets are alike in this: one tells of all. */
+static void say_receive_buffer(const struct crow_dns *dns)
+{
+	int granted = crow_worker_receive_buffer(dns->workers[0]);
+
+	if (granted >= CROW_DNS_RECEIVE_BUFFER)
+		return;
+	crow_log(CROW_LOG_INFO,
+		 "the kernel grants DNS over UDP a receive buffer of %d KiB instead of %d: if very "
+		 "many ask at the same moment, some have to ask again; to change that, set the "
+		 "sysctl net.core.rmem_max to %d",
+		 granted / 1024, CROW_DNS_RECEIVE_BUFFER / 1024, CROW_DNS_RECEIVE_BUFFER / 2);
+}
+
 bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher, const char *runtime_dir)
 {
 	char endpoint[CROW_ENDPOINT_TEXT];
@@ -61,6 +76,8 @@ bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher, cons
 		crow_log(CROW_LOG_ERROR, "cannot start a thread of the DNS responder: %m");
 		return false;
 	}
+	if (dns->count > 0)
+		say_receive_buffer(dns);
 	for (size_t i = 0; i < dns->listens.count; i++) {
 		crow_addr_format(&dns->listens.items[i].addr, dns->listens.items[i].port, endpoint);
 		crow_log(CROW_LOG_INFO, "answering DNS on %s (UDP and TCP)", endpoint);

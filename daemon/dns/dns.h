@@ -9,15 +9,15 @@
 #ifndef CROW_DNS_H
 #define CROW_DNS_H
 
-#include "daemon/config.h"
+#include "daemon/inherit.h"
 #include "daemon/publisher.h"
 
 struct crow_dns;
 
-/* Sockets are bound first, so that a daemon started as root may drop to its user in between; false
+/* Sockets are bound, or inherited ones taken, first, so that a daemon started as root may drop to its user in between; false
  * with a sentence that names the address and the remedy. */
-struct crow_dns *crow_dns_bind(const struct crow_config *config, char *complaint,
-			       size_t complaint_size);
+struct crow_dns *crow_dns_bind(const struct crow_config *config, struct crow_inherited *inherited,
+			       char *complaint, size_t complaint_size);
 /* Starts the workers. runtime_dir (borrowed) is where names are asked on demand. */
 bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher,
 		    const char *runtime_dir);

@@ -60,6 +60,7 @@ enum crow_exit crow_responder_ask(struct crow_responder *responder, const uint8_
 	struct crow_wanted wanted;
 	enum crow_exit exit;
 
+	responder->taken++;
 	responder->settings.seq = responder->seq++;
 	exit = crow_answer(bytes, size, stream, responder->img, &responder->settings, &query, reply,
 			   &wanted);

@@ -16,7 +16,8 @@ struct crow_responder {
 	_Atomic uint32_t ttl_s;
 	_Atomic uint32_t answers;
 
-	uint64_t seq; /* starts at random: two daemons must not begin with the same instance */
+	uint64_t taken; /* queries */
+	uint64_t seq;   /* starts at random: two daemons must not begin with the same instance */
 	struct crow_reader reader;
 	const struct crow_image *img; /* between begin and end */
 	struct crow_answer_settings settings;

@@ -49,6 +49,28 @@ static bool enable(int fd, int level, int option)
 	return setsockopt(fd, level, option, &on, sizeof(on)) == 0;
 }
 
+int crow_dns_receive_buffer(int fd)
+{
+	int size = 0;
+	socklen_t length = sizeof(size);
+
+	getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &length);
+	return size;
+}
+
+/* The kernel doubles what is asked for, since it counts its own share too (socket(7)), and grants
+ * net.core.rmem_max at most; with CAP_NET_ADMIN, anything. So may have been granted whoever opened
+ * an inherited socket. */
+static void set_receive_buffer(int fd)
+{
+	int half = CROW_DNS_RECEIVE_BUFFER / 2;
+
+	if (crow_dns_receive_buffer(fd) >= CROW_DNS_RECEIVE_BUFFER)
+		return;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof(half)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half));
+}
+
 /* Accepted sockets inherit these. The send buffer is bounded (the kernel doubles it) so that a
  * client that reads slowly is seen to read: with the 4 MiB that it may grow to, no byte would leave
  * our own buffer for longer than a connection may be idle. */
@@ -56,27 +78,35 @@ static bool set_stream_options(int fd)
 {
 	int size = SEND_BUFFER;
 
-	/* A restart must not fail on connections in TIME_WAIT. */
-	return enable(fd, SOL_SOCKET, SO_REUSEADDR) && enable(fd, IPPROTO_TCP, TCP_NODELAY) &&
+	return enable(fd, IPPROTO_TCP, TCP_NODELAY) &&
 	       setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0;
 }
 
-static bool set_options(int fd, const struct crow_addr *addr, int type, bool shared)
+static bool set_datagram_options(int fd, const struct crow_addr *addr)
 {
-	bool v4 = crow_addr_is_v4(addr);
+	set_receive_buffer(fd);
+	if (!crow_addr_is_wildcard(addr))
+		return true;
+	return crow_addr_is_v4(addr) ? enable(fd, IPPROTO_IP, IP_PKTINFO)
+				     : enable(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
+}
 
+/* Those that an inherited socket takes, too. */
+static bool set_options(int fd, const struct crow_addr *addr, int type)
+{
+	return type == SOCK_STREAM ? set_stream_options(fd) : set_datagram_options(fd, addr);
+}
+
+static bool set_bind_options(int fd, const struct crow_addr *addr, int type, bool shared)
+{
 	/* `::` must leave IPv4 alone: it may be listed next to 0.0.0.0. */
-	if (!v4 && !enable(fd, IPPROTO_IPV6, IPV6_V6ONLY))
+	if (!crow_addr_is_v4(addr) && !enable(fd, IPPROTO_IPV6, IPV6_V6ONLY))
 		return false;
 	if (shared && !enable(fd, SOL_SOCKET, SO_REUSEPORT))
 		return false;
-	if (type == SOCK_STREAM)
-		return set_stream_options(fd);
-	/* No SO_REUSEADDR for UDP: two daemons could then bind one address. */
-	if (crow_addr_is_wildcard(addr))
-		return v4 ? enable(fd, IPPROTO_IP, IP_PKTINFO)
-			  : enable(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
-	return true;
+	/* A restart must not fail on connections in TIME_WAIT. No SO_REUSEADDR for UDP: two daemons
+	 * could then bind one address. */
+	return type == SOCK_DGRAM || enable(fd, SOL_SOCKET, SO_REUSEADDR);
 }
 
 static bool bind_to(int fd, struct crow_listen *at, sa_family_t family)
@@ -92,14 +122,24 @@ static bool bind_to(int fd, struct crow_listen *at, sa_family_t family)
 	return true;
 }
 
-int crow_dns_socket(struct crow_listen *at, int type, bool shared, char *complaint,
-		    size_t complaint_size)
+static bool bind_own(int fd, struct crow_listen *at, int type, bool shared)
 {
 	sa_family_t family = crow_addr_is_v4(&at->addr) ? AF_INET : AF_INET6;
-	int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd >= 0 && set_options(fd, &at->addr, type, shared) && bind_to(fd, at, family) &&
-	    (type == SOCK_DGRAM || listen(fd, BACKLOG) == 0))
+	return set_bind_options(fd, &at->addr, type, shared) && bind_to(fd, at, family) &&
+	       (type == SOCK_DGRAM || listen(fd, BACKLOG) == 0);
+}
+
+int crow_dns_socket(struct crow_listen *at, int type, bool shared, struct crow_inherited *inherited,
+		    char *complaint, size_t complaint_size)
+{
+	sa_family_t family = crow_addr_is_v4(&at->addr) ? AF_INET : AF_INET6;
+	int fd = crow_inherited_dup(inherited, at, type);
+	bool own = fd < 0;
+
+	if (own)
+		fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && set_options(fd, &at->addr, type) && (!own || bind_own(fd, at, type, shared)))
 		return fd;
 	complain(at, type, complaint, complaint_size);
 	if (fd >= 0)

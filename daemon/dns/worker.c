@@ -1,6 +1,7 @@
 #include "daemon/dns/worker.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "daemon/dns/socket.h"
 #include "daemon/dns/tcp.h"
 #include "daemon/dns/udp.h"
+#include "daemon/log.h"
 
 struct crow_worker {
 	struct crow_loop *loop;
@@ -32,21 +34,22 @@ struct crow_worker {
 };
 
 static bool bind_all(struct crow_worker *worker, struct crow_listens *listens, bool shared,
-		     char *complaint, size_t complaint_size)
+		     struct crow_inherited *inherited, char *complaint, size_t complaint_size)
 {
 	for (; worker->count < listens->count; worker->count++) {
 		struct crow_listen *at = &listens->items[worker->count];
 		struct crow_udp *udp = &worker->udp[worker->count];
 		struct crow_tcp_listener *listener = &worker->listeners[worker->count];
 
-		udp->watch.fd = crow_dns_socket(at, SOCK_DGRAM, shared, complaint, complaint_size);
+		udp->watch.fd = crow_dns_socket(at, SOCK_DGRAM, shared, inherited, complaint,
+						complaint_size);
 		if (udp->watch.fd < 0)
 			return false;
 		udp->addr = at->addr;
 		udp->port = at->port;
 		udp->wildcard = crow_addr_is_wildcard(&at->addr);
-		listener->watch.fd =
-			crow_dns_socket(at, SOCK_STREAM, shared, complaint, complaint_size);
+		listener->watch.fd = crow_dns_socket(at, SOCK_STREAM, shared, inherited, complaint,
+						     complaint_size);
 		if (listener->watch.fd < 0) {
 			close(udp->watch.fd);
 			return false;
@@ -57,7 +60,8 @@ static bool bind_all(struct crow_worker *worker, struct crow_listens *listens, b
 	return true;
 }
 
-struct crow_worker *crow_worker_bind(struct crow_listens *listens, bool shared, char *complaint,
+struct crow_worker *crow_worker_bind(struct crow_listens *listens, bool shared,
+				     struct crow_inherited *inherited, char *complaint,
 				     size_t complaint_size)
 {
 	struct crow_worker *worker = calloc(1, sizeof(*worker));
@@ -71,7 +75,7 @@ struct crow_worker *crow_worker_bind(struct crow_listens *listens, bool shared, 
 	worker->listeners = calloc(listens->count, sizeof(*worker->listeners));
 	if (!worker->udp || !worker->listeners)
 		snprintf(complaint, complaint_size, "no memory for the DNS responder");
-	else if (bind_all(worker, listens, shared, complaint, complaint_size))
+	else if (bind_all(worker, listens, shared, inherited, complaint, complaint_size))
 		return worker;
 	crow_worker_free(worker);
 	return NULL;
@@ -162,6 +166,18 @@ bool crow_worker_configure(struct crow_worker *worker, const struct crow_config 
 	return true;
 }
 
+int crow_worker_receive_buffer(const struct crow_worker *worker)
+{
+	int least = INT_MAX;
+
+	for (size_t i = 0; i < worker->count; i++) {
+		int size = crow_dns_receive_buffer(worker->udp[i].watch.fd);
+
+		least = size < least ? size : least;
+	}
+	return least;
+}
+
 void crow_worker_wake(struct crow_worker *worker)
 {
 	if (worker->running)
@@ -172,8 +188,11 @@ static void join(struct crow_worker *worker)
 {
 	worker->stopping = true;
 	crow_worker_wake(worker);
-	if (worker->running)
-		pthread_join(worker->thread, NULL);
+	if (!worker->running)
+		return;
+	pthread_join(worker->thread, NULL);
+	crow_log(CROW_LOG_DEBUG, "a thread of the DNS responder ends; it took %llu queries",
+		 (unsigned long long)worker->responder.taken);
 }
 
 void crow_worker_free(struct crow_worker *worker)

@@ -5,20 +5,23 @@
 #ifndef CROW_WORKER_H
 #define CROW_WORKER_H
 
-#include "daemon/config.h"
+#include "daemon/inherit.h"
 #include "daemon/publisher.h"
 
 struct crow_worker;
 
-/* Binds sockets to all of listens. Where a port is 0 the kernel's choice is written back. NULL
- * with a sentence. */
-struct crow_worker *crow_worker_bind(struct crow_listens *listens, bool shared, char *complaint,
+/* Binds sockets to all of listens, or takes inherited ones. Where a port is 0 the kernel's choice is
+ * written back. shared: there will be further workers. NULL with a sentence. */
+struct crow_worker *crow_worker_bind(struct crow_listens *listens, bool shared,
+				     struct crow_inherited *inherited, char *complaint,
 				     size_t complaint_size);
 /* False with errno; the worker is then only good for freeing. */
 bool crow_worker_start(struct crow_worker *worker, struct crow_publisher *publisher,
 		       const char *runtime_dir);
 /* Main thread, before the start and at a reload. False: no memory; some of it stays as it is. */
 bool crow_worker_configure(struct crow_worker *worker, const struct crow_config *config);
+/* Bytes that the smallest receive buffer of its UDP sockets holds. */
+int crow_worker_receive_buffer(const struct crow_worker *worker);
 void crow_worker_wake(struct crow_worker *worker); /* a new image is out */
 /* Ends and joins the thread, if one runs, and closes the sockets. */
 void crow_worker_free(struct crow_worker *worker);

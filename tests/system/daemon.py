@@ -91,6 +91,7 @@ class Daemon:
         self.dns = self._free_endpoint(53)
         self.http = self._free_endpoint(80)
         self.process = None
+        self.pass_fds = ()  # descriptors that it inherits
         own = {"runtime-dir": self.runtime_dir, "state-dir": self.state_dir, "user": "root"}
         self.sections = {
             "daemon": own,
@@ -148,8 +149,10 @@ class Daemon:
             notify.bind(str(where))
             where.chmod(0o666)  # as systemd's: the daemon may have another user by then
             with self.log_path.open("ab") as log:
+                command = self.command(*arguments)
                 self.process = spawn(
-                    self.command(*arguments),
+                    command,
+                    pass_fds=self.pass_fds,
                     env={**os.environ, **(environment or {}), "NOTIFY_SOCKET": str(where)},
                     stdin=subprocess.DEVNULL,
                     stderr=log,
