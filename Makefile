@@ -22,7 +22,7 @@ WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wca
 CPPFLAGS += -I. -D_GNU_SOURCE -DCROW_VERSION='"$(VERSION)"'
 CFLAGS   += -std=gnu11 $(OPT) $(WARN) -fPIC -pthread $(SANFLAGS)
 LDFLAGS  += -pthread $(SANFLAGS)
-LIBS_cli    := -lresolv
+LIBS_cli    := -lresolv -ljson-c
 LIBS_daemon := -lcurl -ljson-c -lmicrohttpd -linih
 
 objs = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))

@@ -162,7 +162,8 @@ static void print_json(const struct crow_image *img, const struct lookup_options
 	       service->up4 + service->up6, service->count);
 	for (size_t i = 0; i < count; i++) {
 		fputs(i ? "," : "", stdout);
-		crow_view_json_instance(stdout, img, service, crow_image_instance(img, picks[i]));
+		crow_view_json_instance(stdout, img, service, crow_image_instance(img, picks[i]),
+					NULL);
 	}
 	puts("]}");
 }
@@ -179,9 +180,10 @@ static void print_text(const struct crow_image *img, const struct lookup_options
 	printf(", port %u; %u of its %u instances are up\n", service->port,
 	       service->up4 + service->up6, service->count);
 	if (count)
-		crow_view_put_head(&term);
+		crow_view_put_head(&term, false);
 	for (size_t i = 0; i < count; i++)
-		crow_view_put_instance(&term, img, service, crow_image_instance(img, picks[i]));
+		crow_view_put_instance(&term, img, service, crow_image_instance(img, picks[i]),
+				       NULL);
 }
 
 static int answer(const struct crow_image *img, const struct lookup_options *options)

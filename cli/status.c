@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/json.h"
 #include "cli/status.h"
+#include "cli/story.h"
 #include "cli/view.h"
 
 static int main_status(int argc, char **argv);
@@ -83,6 +84,67 @@ static bool all_are_known(const struct crow_image *img, const struct crow_status
 	return known;
 }
 
+/* ---- the daemon's story ---- */
+
+/* Above this many instances the whole story would be megabytes: then only of a service that was
+ * asked for. */
+#define STORY_INSTANCES_MAX 10000u
+
+/* What is shown, and from where. */
+struct show {
+	const struct crow_status *status;
+	const struct crow_image *img;
+	struct crow_story *story; /* NULL: the snapshot is all that there is */
+};
+
+/* The discovery name of the only service wanted; NULL if it is not just one. */
+static const char *only_wanted(const struct crow_image *img, char **wanted)
+{
+	if (!wanted[0] || wanted[1])
+		return NULL;
+	for (uint32_t i = 0; i < crow_image_service_count(img); i++)
+		if (crow_view_is_named(img, i, wanted[0]))
+			return crow_image_string(img, crow_image_service(img, i)->name);
+	return NULL;
+}
+
+static struct crow_story *load_story(const struct crow_status *status, const struct crow_image *img)
+{
+	const char *only = only_wanted(img, status->wanted);
+
+	if (!crow_view_daemon_lives(status->dir) ||
+	    (!only && img->header->instances.count > STORY_INSTANCES_MAX))
+		return NULL;
+	return crow_story_load(img, only);
+}
+
+/* Loads what there is; false after a complaint. */
+static bool show_init(struct show *show, const struct crow_status *status, struct crow_copy *copy)
+{
+	*show = (struct show){.status = status, .img = &copy->image};
+	if (!crow_view_load(copy, status->dir) || !all_are_known(&copy->image, status))
+		return false;
+	show->story = load_story(status, &copy->image);
+	return true;
+}
+
+static const char *service_name(const struct show *show, uint32_t index)
+{
+	return crow_image_string(show->img, crow_image_service(show->img, index)->name);
+}
+
+/* NULL: nothing is known. */
+static const struct crow_story_instance *told_of(const struct show *show, uint32_t index,
+						 const struct crow_snap_instance *instance,
+						 struct crow_story_instance *told)
+{
+	if (!show->story)
+		return NULL;
+	crow_story_instance(show->story, service_name(show, index), &instance->addr, instance->port,
+			    told);
+	return told;
+}
+
 /* ---- for people ---- */
 
 static void put_age(const struct crow_term *term, const struct crow_snap_service *service)
@@ -109,12 +171,30 @@ static void put_stale(const struct crow_term *term, const struct crow_snap_servi
 	crow_term_put(term, CROW_BAD, 0, text);
 }
 
-static void put_service(const struct crow_term *term, const struct crow_image *img, uint32_t index)
+static void put_poll(const struct crow_term *term, const struct show *show, uint32_t index)
 {
+	struct crow_story_service told;
+	char age[CROW_AGE_TEXT];
+
+	crow_story_service(show->story, service_name(show, index), &told);
+	if (told.polled_s < 0)
+		return;
+	crow_view_age(told.polled_s, age);
+	fprintf(term->out, ", polled %s ago", age);
+	if (*told.detail) {
+		fputs(": ", term->out);
+		crow_term_put(term, CROW_WARN, 0, told.detail);
+	}
+}
+
+static void put_service(const struct crow_term *term, const struct show *show, uint32_t index)
+{
+	const struct crow_image *img = show->img;
 	const struct crow_snap_service *service = crow_image_service(img, index);
+	struct crow_story_instance told;
 
 	fputc('\n', term->out);
-	crow_term_put(term, CROW_BOLD, 0, crow_image_string(img, service->name));
+	crow_term_put(term, CROW_BOLD, 0, service_name(show, index));
 	fputs("  zone ", term->out);
 	crow_term_put(term, CROW_PLAIN, 0, crow_view_zone(img, service));
 	fprintf(term->out, ", port %u, source ", service->port);
@@ -122,21 +202,26 @@ static void put_service(const struct crow_term *term, const struct crow_image *i
 	fputs(", ", term->out);
 	put_age(term, service);
 	put_stale(term, service);
+	put_poll(term, show, index);
 	fputc('\n', term->out);
 	if (service->count)
-		crow_view_put_head(term);
-	for (uint32_t i = 0; i < service->count; i++)
-		crow_view_put_instance(term, img, service,
-				       crow_image_instance(img, service->first + i));
+		crow_view_put_head(term, show->story != NULL);
+	for (uint32_t i = 0; i < service->count; i++) {
+		const struct crow_snap_instance *instance =
+			crow_image_instance(img, service->first + i);
+
+		crow_view_put_instance(term, img, service, instance,
+				       told_of(show, index, instance, &told));
+	}
 }
 
-static void put_daemon(const struct crow_term *term, const struct crow_image *img, const char *dir)
+static void put_daemon(const struct crow_term *term, const struct show *show)
 {
-	const struct crow_snap_header *header = img->header;
+	const struct crow_snap_header *header = show->img->header;
 	char age[CROW_AGE_TEXT];
 
 	crow_view_age(crow_view_seconds_since(header->built_boot_ns), age);
-	if (crow_view_daemon_lives(dir)) {
+	if (crow_view_daemon_lives(show->status->dir)) {
 		fputs("crowflyd ", term->out);
 		crow_term_put(term, CROW_GOOD, 0, "runs");
 		fprintf(term->out, " (pid %u)", header->publisher_pid);
@@ -147,7 +232,7 @@ static void put_daemon(const struct crow_term *term, const struct crow_image *im
 	}
 	fprintf(term->out, "; generation %" PRIu64 ", published %s ago, in ", header->generation,
 		age);
-	crow_term_put(term, CROW_PLAIN, 0, dir);
+	crow_term_put(term, CROW_PLAIN, 0, show->status->dir);
 	fputc('\n', term->out);
 }
 
@@ -160,39 +245,31 @@ static bool is_troubled(const struct crow_image *img, uint32_t index)
 	       service->up4 + service->up6 < service->count;
 }
 
-static void put_services(const struct crow_term *term, const struct crow_image *img,
-			 const struct crow_status *status, bool troubled, bool sound)
+static void put_services(const struct crow_term *term, const struct show *show, bool troubled,
+			 bool sound)
 {
-	for (uint32_t i = 0; i < crow_image_service_count(img); i++) {
-		if (is_wanted(img, i, status->wanted) && (is_troubled(img, i) ? troubled : sound))
-			put_service(term, img, i);
+	for (uint32_t i = 0; i < crow_image_service_count(show->img); i++) {
+		if (is_wanted(show->img, i, show->status->wanted) &&
+		    (is_troubled(show->img, i) ? troubled : sound))
+			put_service(term, show, i);
 	}
-}
-
-static void put_all(const struct crow_term *term, const struct crow_image *img,
-		    const struct crow_status *status)
-{
-	put_daemon(term, img, status->dir);
-	if (crow_image_service_count(img) == 0)
-		fputs("\nno services yet\n", term->out);
-	put_services(term, img, status, true, !status->trouble_first);
-	if (status->trouble_first)
-		put_services(term, img, status, false, true);
-}
-
-/* A copy of the snapshot, if it can be used and knows all that is wanted. */
-static bool load(const struct crow_status *status, struct crow_copy *copy)
-{
-	return crow_view_load(copy, status->dir) && all_are_known(&copy->image, status);
 }
 
 bool crow_status_print(const struct crow_status *status, const struct crow_term *term)
 {
 	struct crow_copy copy = {0};
-	bool loaded = load(status, &copy);
+	struct show show;
+	bool loaded = show_init(&show, status, &copy);
 
-	if (loaded)
-		put_all(term, &copy.image, status);
+	if (loaded) {
+		put_daemon(term, &show);
+		if (crow_image_service_count(show.img) == 0)
+			fputs("\nno services yet\n", term->out);
+		put_services(term, &show, true, !status->trouble_first);
+		if (status->trouble_first)
+			put_services(term, &show, false, true);
+	}
+	crow_story_free(show.story);
 	crow_copy_fini(&copy);
 	return loaded;
 }
@@ -214,45 +291,68 @@ static void print_json_seconds(const char *name, bool known, int64_t since_ns)
 		printf("\"%s\":null,", name);
 }
 
-static void print_json_service(const struct crow_image *img, uint32_t index)
+static void print_json_poll(const struct show *show, uint32_t index)
 {
+	struct crow_story_service told;
+
+	crow_story_service(show->story, service_name(show, index), &told);
+	fputs("\"poll\":", stdout);
+	if (told.polled_s < 0) {
+		fputs("null,", stdout);
+		return;
+	}
+	putchar('{');
+	print_json_member("outcome", told.outcome);
+	print_json_member("detail", told.detail);
+	printf("\"ended_s_ago\":%" PRId64 "},", told.polled_s);
+}
+
+static void print_json_service(const struct show *show, uint32_t index)
+{
+	const struct crow_image *img = show->img;
 	const struct crow_snap_service *service = crow_image_service(img, index);
 	bool stale = service->flags & CROW_SERVICE_STALE;
+	struct crow_story_instance told;
 
 	putchar('{');
-	print_json_member("name", crow_image_string(img, service->name));
+	print_json_member("name", service_name(show, index));
 	print_json_member("source", crow_image_string(img, service->source));
 	print_json_member("zone", crow_view_zone(img, service));
 	printf("\"port\":%u,\"attempt_timeout_ms\":%u,\"stale\":%s,", service->port,
 	       service->attempt_timeout_ms, stale ? "true" : "false");
 	print_json_seconds("list_age_s", service->taken_wall_s != 0, service->taken_boot_ns);
 	print_json_seconds("failing_s", stale, service->failing_boot_ns);
+	if (show->story)
+		print_json_poll(show, index);
 	fputs("\"instances\":[", stdout);
 	for (uint32_t i = 0; i < service->count; i++) {
+		const struct crow_snap_instance *instance =
+			crow_image_instance(img, service->first + i);
+
 		fputs(i ? "," : "", stdout);
-		crow_view_json_instance(stdout, img, service,
-					crow_image_instance(img, service->first + i));
+		crow_view_json_instance(stdout, img, service, instance,
+					told_of(show, index, instance, &told));
 	}
 	fputs("]}", stdout);
 }
 
-static void put_json(const struct crow_image *img, const struct crow_status *status)
+static void put_json(const struct show *show)
 {
-	const struct crow_snap_header *header = img->header;
+	const struct crow_snap_header *header = show->img->header;
 	const char *comma = "";
 
 	putchar('{');
-	print_json_member("runtime_dir", status->dir);
+	print_json_member("runtime_dir", show->status->dir);
 	printf("\"daemon\":{\"alive\":%s,\"pid\":%u},\"generation\":%" PRIu64 ",",
-	       crow_view_daemon_lives(status->dir) ? "true" : "false", header->publisher_pid,
+	       crow_view_daemon_lives(show->status->dir) ? "true" : "false", header->publisher_pid,
 	       header->generation);
 	print_json_seconds("built_s_ago", true, header->built_boot_ns);
 	fputs("\"services\":[", stdout);
-	for (uint32_t i = 0; i < crow_image_service_count(img); i++) {
-		if (!is_wanted(img, i, status->wanted))
+	for (uint32_t i = 0; i < crow_image_service_count(show->img); i++) {
+		if (!is_wanted(show->img, i, show->status->wanted))
 			continue;
 		fputs(comma, stdout);
-		print_json_service(img, i);
+		print_json_service(show, i);
 		comma = ",";
 	}
 	puts("]}");
@@ -261,10 +361,12 @@ static void put_json(const struct crow_image *img, const struct crow_status *sta
 static bool print_json(const struct crow_status *status)
 {
 	struct crow_copy copy = {0};
-	bool loaded = load(status, &copy);
+	struct show show;
+	bool loaded = show_init(&show, status, &copy);
 
 	if (loaded)
-		put_json(&copy.image, status);
+		put_json(&show);
+	crow_story_free(show.story);
 	crow_copy_fini(&copy);
 	return loaded;
 }

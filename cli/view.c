@@ -171,9 +171,19 @@ void crow_view_age(int64_t seconds, char out[CROW_AGE_TEXT])
 	snprintf(out, CROW_AGE_TEXT, "%" PRId64 " %s", seconds / steps[i].unit_s, steps[i].name);
 }
 
+/* A number that may be unknown. */
+static void put_json_number(FILE *out, const char *name, int64_t value)
+{
+	if (value >= 0)
+		fprintf(out, ",\"%s\":%" PRId64, name, value);
+	else
+		fprintf(out, ",\"%s\":null", name);
+}
+
 void crow_view_json_instance(FILE *out, const struct crow_image *img,
 			     const struct crow_snap_service *service,
-			     const struct crow_snap_instance *instance)
+			     const struct crow_snap_instance *instance,
+			     const struct crow_story_instance *told)
 {
 	char address[CROW_ENDPOINT_TEXT];
 
@@ -184,29 +194,71 @@ void crow_view_json_instance(FILE *out, const struct crow_image *img,
 		crow_view_state(instance));
 	fputs(",\"app\":", out);
 	crow_json_string(out, crow_image_string(img, instance->app));
+	if (told) {
+		put_json_number(out, "since_s", told->since_s);
+		put_json_number(out, "given", told->given);
+		fputs(",\"why\":", out);
+		crow_json_string(out, told->why);
+	}
 	fputc('}', out);
 }
 
 /* An IPv6 endpoint may be wider; then its row alone is shifted. */
 #define ADDRESS_COLUMNS 23
-#define APP_COLUMN      (2 + ADDRESS_COLUMNS + 9 + 9 + 2 + 9)
+#define STATE_COLUMNS   9
+#define SINCE_COLUMNS   8
+#define PLAIN_COLUMNS   (2 + ADDRESS_COLUMNS + 9 + 9 + 2 + STATE_COLUMNS)
+#define TOLD_COLUMNS    (PLAIN_COLUMNS + 9 + SINCE_COLUMNS)
 
-void crow_view_put_head(const struct crow_term *term)
+void crow_view_put_head(const struct crow_term *term, bool told)
 {
-	fprintf(term->out, "  %-*s%9s%9s  %-9sAPP\n", ADDRESS_COLUMNS, "ADDRESS", "WEIGHT", "SHARE",
-		"STATE");
+	fprintf(term->out, "  %-*s%9s%9s", ADDRESS_COLUMNS, "ADDRESS", "WEIGHT", "SHARE");
+	if (told)
+		fprintf(term->out, "%9s  %-*s%-*sAPP\n", "GIVEN", STATE_COLUMNS, "STATE",
+			SINCE_COLUMNS, "SINCE");
+	else
+		fprintf(term->out, "  %-*sAPP\n", STATE_COLUMNS, "STATE");
+}
+
+/* The part of its service's picks by DNS that it got in the last minute. */
+static void put_given(const struct crow_term *term, const struct crow_story_instance *told)
+{
+	if (told->given >= 0 && told->given_of > 0)
+		fprintf(term->out, "%8.1f%%", 100.0 * (double)told->given / (double)told->given_of);
+	else
+		fprintf(term->out, "%9s", "-");
+}
+
+static void put_since(const struct crow_term *term, const struct crow_story_instance *told)
+{
+	char age[CROW_AGE_TEXT] = "-";
+
+	if (told->since_s >= 0)
+		crow_view_age(told->since_s, age);
+	fprintf(term->out, "%-*s", SINCE_COLUMNS, age);
 }
 
 void crow_view_put_instance(const struct crow_term *term, const struct crow_image *img,
 			    const struct crow_snap_service *service,
-			    const struct crow_snap_instance *instance)
+			    const struct crow_snap_instance *instance,
+			    const struct crow_story_instance *told)
 {
+	unsigned at = told ? TOLD_COLUMNS : PLAIN_COLUMNS;
 	char endpoint[CROW_ENDPOINT_TEXT];
 
 	crow_addr_format(&instance->addr, instance->port, endpoint);
-	fprintf(term->out, "  %-*s%9u%8.1f%%  ", ADDRESS_COLUMNS, endpoint, instance->weight,
+	fprintf(term->out, "  %-*s%9u%8.1f%%", ADDRESS_COLUMNS, endpoint, instance->weight,
 		crow_view_share(service, instance));
-	crow_term_put(term, crow_view_tint(instance), 9, crow_view_state(instance));
-	crow_term_put_last(term, APP_COLUMN, crow_image_string(img, instance->app));
+	if (told)
+		put_given(term, told);
+	fputs("  ", term->out);
+	crow_term_put(term, crow_view_tint(instance), STATE_COLUMNS, crow_view_state(instance));
+	if (told)
+		put_since(term, told);
+	if (told && *told->why) {
+		at += crow_term_put(term, crow_view_tint(instance), 0, told->why) + 2;
+		fputs("  ", term->out);
+	}
+	crow_term_put_last(term, at, crow_image_string(img, instance->app));
 	fputc('\n', term->out);
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/story.h"
 #include "cli/term.h"
 #include "resolver/attach.h"
 
@@ -49,15 +50,18 @@ int64_t crow_view_seconds_since(int64_t boot_ns);
 #define CROW_AGE_TEXT 32
 void crow_view_age(int64_t seconds, char out[CROW_AGE_TEXT]);
 
-/* {"address":...,"port":...,"weight":...,"share":...,"state":...,"app":...} */
+/* {"address":...,"port":...,"weight":...,"share":...,"state":...,"app":...}; what the daemon told of
+ * it (NULL: nothing) adds since_s, given and why. */
 void crow_view_json_instance(FILE *out, const struct crow_image *img,
 			     const struct crow_snap_service *service,
-			     const struct crow_snap_instance *instance);
+			     const struct crow_snap_instance *instance,
+			     const struct crow_story_instance *told);
 
-/* A table of instances: a head, then a row each. */
-void crow_view_put_head(const struct crow_term *term);
+/* A table of instances: a head, then a row each. told as above, for all rows or none. */
+void crow_view_put_head(const struct crow_term *term, bool told);
 void crow_view_put_instance(const struct crow_term *term, const struct crow_image *img,
 			    const struct crow_snap_service *service,
-			    const struct crow_snap_instance *instance);
+			    const struct crow_snap_instance *instance,
+			    const struct crow_story_instance *told);
 
 #endif

@@ -75,6 +75,28 @@ def test_status_for_programs(running, crowfly, easim):
     assert found == running.instances("svc_a")
 
 
+def test_status_tells_of_the_last_poll(easim, running, crowfly):
+    easim.fault("status", "svc_b", status=500)
+    eventually(lambda: running.service("svc_b")["stale"], what="svc_b is stale")
+    (told,) = json.loads(crowfly("status", "--json", "svc_b").stdout)["services"]
+    assert told["poll"]["outcome"] == "status"
+    assert "500" in told["poll"]["detail"]
+    assert "500" in crowfly("status", "svc_b").stdout
+
+
+def test_status_without_pages_shows_the_snapshot(daemon, crowfly):
+    daemon.set("http", listen="none")
+    daemon.start()
+
+    def services():
+        done = crowfly("status", "--json")
+        return done.returncode == 0 and json.loads(done.stdout)["services"]
+
+    eventually(lambda: services() and all(s["instances"] for s in services()), what="both lists")
+    assert all("poll" not in service for service in services())
+    assert "svc_a" in crowfly("status").stdout
+
+
 def test_status_of_a_dead_daemon_says_so(running, crowfly):
     running.kill()
     assert json.loads(crowfly("status", "--json").stdout)["daemon"]["alive"] is False
@@ -101,7 +123,7 @@ def test_watch_shows_trouble_first(easim, running, crowfly):
         return re.findall(r"^(svc_\w+) ", done.stdout, re.MULTILINE)
 
     assert services() == ["svc_a", "svc_b"]
-    easim.fault("status", "svc_b", code=500)
+    easim.fault("status", "svc_b", status=500)
     eventually(lambda: running.service("svc_b")["stale"], what="svc_b is stale")
     eventually(lambda: services() == ["svc_b", "svc_a"], what="svc_b stands first")
 

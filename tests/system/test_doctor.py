@@ -93,7 +93,7 @@ def test_a_service_that_is_not_there(running, doctor):
 
 
 def test_a_service_without_a_list(easim, daemon, doctor):
-    easim.fault("status", "svc_b", code=500)
+    easim.fault("status", "svc_b", status=500)
     daemon.start()
     daemon.wait_instances("svc_a", 4)
     verdict, text = doctor().only("service")
@@ -101,7 +101,7 @@ def test_a_service_without_a_list(easim, daemon, doctor):
 
 
 def test_discovery_that_fails(easim, running, doctor):
-    easim.fault("status", "svc_b", code=500)
+    easim.fault("status", "svc_b", status=500)
     eventually(lambda: running.service("svc_b")["stale"], what="svc_b is stale")
     verdict, text = doctor().only("service")
     assert verdict == "warn" and text.startswith("svc_b: discovery has not confirmed its list")
