@@ -31,7 +31,8 @@ void crow_body_unref(struct crow_body *body); /* NULL is none */
 #define CROW_SHELF_LARGE ((size_t)262144)
 /* Large ones at a time: with 14 MB each, 56 MB. */
 #define CROW_SHELF_BODIES 4u
-#define CROW_SHELF_KEY    128
+/* Holds all arguments of a request: see site.c. */
+#define CROW_SHELF_KEY 1024
 
 struct crow_shelf {
 	unsigned large; /* large bodies that exist, kept here or held by readers */

