@@ -67,6 +67,7 @@ struct crow_config {
 	uint32_t dns_rate_limit;
 	uint32_t dns_ttl_s;
 	uint32_t dns_answers;
+	bool dns_https;
 	uint32_t dns_workers;
 	struct crow_listens http_listen;
 	struct crow_cidrs http_allow;

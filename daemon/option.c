@@ -109,6 +109,9 @@ void crow_option_expectation(const struct crow_option *option, char *out, size_t
 	case CROW_OPTION_SOURCE_TYPE:
 		snprintf(out, size, "eas or file");
 		break;
+	case CROW_OPTION_YES_NO:
+		snprintf(out, size, "yes or no");
+		break;
 	case CROW_OPTION_NUMBER:
 	case CROW_OPTION_PORT:
 		snprintf(out, size, "a number from %u to %u", option->min, option->max);
@@ -216,6 +219,17 @@ static enum verdict read_source_type(const char *text, enum crow_source_type *fi
 	return GOOD;
 }
 
+static enum verdict read_yes_no(const char *text, bool *field)
+{
+	if (strcmp(text, "yes") == 0)
+		*field = true;
+	else if (strcmp(text, "no") == 0)
+		*field = false;
+	else
+		return BAD;
+	return GOOD;
+}
+
 static enum verdict read_number(const struct crow_option *option, const char *text, uint32_t *out)
 {
 	bool is_duration =
@@ -316,6 +330,8 @@ static enum verdict read_item(const struct crow_option *option, const char *text
 		return read_listen_item(option, text, field);
 	case CROW_OPTION_SOURCE_TYPE:
 		return read_source_type(text, field);
+	case CROW_OPTION_YES_NO:
+		return read_yes_no(text, field);
 	case CROW_OPTION_NUMBER:
 	case CROW_OPTION_DURATION_MS:
 	case CROW_OPTION_DURATION_S:
@@ -481,6 +497,9 @@ void crow_option_print(const struct crow_option *option, const void *object, FIL
 	case CROW_OPTION_SOURCE_TYPE:
 		fprintf(out, "%s=%s\n", key,
 			*(const enum crow_source_type *)field == CROW_SOURCE_EAS ? "eas" : "file");
+		break;
+	case CROW_OPTION_YES_NO:
+		fprintf(out, "%s=%s\n", key, *(const bool *)field ? "yes" : "no");
 		break;
 	case CROW_OPTION_NUMBER:
 		fprintf(out, "%s=%u\n", key, *(const uint32_t *)field);

@@ -30,6 +30,7 @@ enum crow_option_type {
 	CROW_OPTION_NAMES,       /* struct crow_strings, each as NAME */
 	CROW_OPTION_SERVICES,    /* struct crow_strings of a source, and its on_demand for "*" */
 	CROW_OPTION_SOURCE_TYPE, /* enum crow_source_type */
+	CROW_OPTION_YES_NO,      /* bool */
 	CROW_OPTION_NUMBER,      /* uint32_t */
 	CROW_OPTION_PORT,        /* uint16_t */
 	CROW_OPTION_DURATION_MS, /* uint32_t */

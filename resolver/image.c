@@ -349,6 +349,22 @@ bool crow_image_next_owner(const struct crow_image *img, const struct crow_addr 
 	return false;
 }
 
+bool crow_image_next_holder(const struct crow_image *img, const struct crow_addr *addr,
+			    uint32_t *probe, uint32_t *service)
+{
+	const struct crow_snap_instance *there;
+	uint64_t hash = crow_addr_hash(addr);
+
+	if (img->header == NULL)
+		return false;
+	while ((there = next_at(img, addr, hash, probe)) != NULL) {
+		*service = there->service;
+		if (there->state != CROW_STATE_TOMBSTONE)
+			return true;
+	}
+	return false;
+}
+
 bool crow_image_has_address(const struct crow_image *img, const struct crow_addr *addr)
 {
 	uint32_t probe = 0;

@@ -75,7 +75,12 @@ struct crow_owner {
 bool crow_image_next_owner(const struct crow_image *img, const struct crow_addr *addr,
 			   uint16_t port, uint32_t *probe, struct crow_owner *out);
 
-/* True if any instance or tombstone of the image has this address. For PTR and SRV targets. */
+/* The next service that has an instance (no tombstone) at an address. *probe starts at 0. */
+bool crow_image_next_holder(const struct crow_image *img, const struct crow_addr *addr,
+			    uint32_t *probe, uint32_t *service);
+
+/* True if any instance or tombstone of the image has this address: targets of SRV
+ * records resolve as long as somebody may hold one. */
 bool crow_image_has_address(const struct crow_image *img, const struct crow_addr *addr);
 
 #endif

@@ -139,21 +139,25 @@ uint32_t crow_pick_other(const struct crow_image *img, uint32_t service, enum cr
 	return scan(crow_image_service(img, service), family, point, tried, ntried);
 }
 
-size_t crow_pick_several(const struct crow_image *img, uint32_t service, enum crow_family family,
-			 uint64_t point, uint32_t *out, size_t max)
+size_t crow_pick_more(const struct crow_image *img, uint32_t service, enum crow_family family,
+		      uint64_t *point, uint32_t *out, size_t count, size_t max)
 {
-	size_t count = 0;
-
-	if (max > CROW_PICK_SEVERAL_MAX)
-		max = CROW_PICK_SEVERAL_MAX;
 	while (count < max) {
-		uint32_t index = crow_pick_other(img, service, family, point, out, count);
+		uint32_t index = crow_pick_other(img, service, family, *point, out, count);
 
 		if (index == CROW_SNAP_NONE)
 			break;
 		out[count++] = index;
 		/* Each position draws at a point of its own; the first is the pick itself. */
-		point = further_point(point, REDRAWS + 1);
+		*point = further_point(*point, REDRAWS + 1);
 	}
 	return count;
+}
+
+size_t crow_pick_several(const struct crow_image *img, uint32_t service, enum crow_family family,
+			 uint64_t point, uint32_t *out, size_t max)
+{
+	if (max > CROW_PICK_SEVERAL_MAX)
+		max = CROW_PICK_SEVERAL_MAX;
+	return crow_pick_more(img, service, family, &point, out, 0, max);
 }

@@ -31,4 +31,9 @@ uint32_t crow_pick_other(const struct crow_image *img, uint32_t service, enum cr
 size_t crow_pick_several(const struct crow_image *img, uint32_t service, enum crow_family family,
 			 uint64_t point, uint32_t *out, size_t max);
 
+/* The same where count are in out already: goes on from *point, which is the pick's at first and
+ * then moves. Returns how many there are then. */
+size_t crow_pick_more(const struct crow_image *img, uint32_t service, enum crow_family family,
+		      uint64_t *point, uint32_t *out, size_t count, size_t max);
+
 #endif

@@ -2,9 +2,12 @@
 
 #include <string.h>
 
+#include "daemon/dns/choice.h"
+#include "daemon/dns/https.h"
+#include "daemon/dns/ptr.h"
 #include "daemon/dns/srv.h"
 #include "daemon/dns/subject.h"
-#include "resolver/pick.h"
+#include "daemon/dns/txt.h"
 
 #define QUESTION_NAME_AT CROW_WIRE_HEADER
 
@@ -35,47 +38,7 @@ static void put_negative(struct answer *a)
 	a->reply->authorities++;
 }
 
-/* ---- addresses ---- */
-
-/* Not crow_addr_compare(): of equality alone the compiler makes two words, not a call, and an answer
- * of 8 addresses asks 28 times. */
-static bool is_same(const struct crow_addr *a, const struct crow_addr *b)
-{
-	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
-
-/* RFC 2181 5: a set holds a record once. Instances on different ports may share an address. */
-static size_t keep_distinct(const struct crow_image *img, uint32_t *picks, size_t count)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		const struct crow_addr *addr = &img->instances[picks[i]].addr;
-		size_t k = 0;
-
-		while (k < kept && !is_same(addr, &img->instances[picks[k]].addr))
-			k++;
-		if (k == kept)
-			picks[kept++] = picks[i];
-	}
-	return kept;
-}
-
-/* Up to `want` instances on different addresses, the weighted pick first. */
-static size_t pick_addresses(const struct answer *a, enum crow_family family, size_t want,
-			     uint32_t picks[CROW_PICK_SEVERAL_MAX])
-{
-	uint64_t point = crow_pick_point(a->settings->seq);
-	size_t count = crow_pick_several(a->img, a->subject.service, family, point, picks, want);
-	size_t kept = keep_distinct(a->img, picks, count);
-
-	if (kept == count)
-		return kept;
-	count = crow_pick_several(a->img, a->subject.service, family, point, picks,
-				  CROW_PICK_SEVERAL_MAX);
-	kept = keep_distinct(a->img, picks, count);
-	return kept < want ? kept : want;
-}
+/* ---- subjects ---- */
 
 /* Any few of a service's addresses are a whole answer, so they are chosen to fit and TC is never
  * set: a client that came back by TCP would learn nothing more. */
@@ -85,7 +48,8 @@ static void put_addresses(struct answer *a, enum crow_family family)
 	size_t fit = crow_reply_room(a->reply) / record;
 	size_t want = a->settings->answers < fit ? a->settings->answers : fit;
 	uint32_t picks[CROW_PICK_SEVERAL_MAX];
-	size_t count = pick_addresses(a, family, want, picks);
+	size_t count =
+		crow_choice_addresses(a->img, a->subject.service, family, a->settings, want, picks);
 
 	for (size_t i = 0; i < count; i++) {
 		crow_reply_put_address(a->reply, QUESTION_NAME_AT,
@@ -94,8 +58,6 @@ static void put_addresses(struct answer *a, enum crow_family family)
 	}
 	a->reply->answers = (uint16_t)(a->reply->answers + count);
 }
-
-/* ---- subjects ---- */
 
 static void put_apex(struct answer *a, uint16_t type)
 {
@@ -110,8 +72,7 @@ static void put_apex(struct answer *a, uint16_t type)
 
 static void put_srv(struct answer *a)
 {
-	crow_srv_put(a->reply, a->query, a->img, a->subject.service,
-		     crow_pick_point(a->settings->seq), a->settings->ttl_s, a->settings->given);
+	crow_srv_put(a->reply, a->query, a->img, a->subject.service, a->settings);
 }
 
 /* RFC 8482 4.1: ANY gets one set of the name's, here the one that most clients came for. */
@@ -126,6 +87,13 @@ static void put_service(struct answer *a, uint16_t type)
 		break;
 	case CROW_TYPE_SRV:
 		put_srv(a);
+		break;
+	case CROW_TYPE_HTTPS:
+		if (a->settings->https)
+			crow_https_put(a->reply, a->img, a->subject.service, a->settings);
+		break;
+	case CROW_TYPE_TXT:
+		crow_txt_put(a->reply, a->img, a->subject.service, a->settings->ttl_s);
 		break;
 	case CROW_TYPE_ANY:
 		put_addresses(a, CROW_V4);
@@ -165,6 +133,10 @@ static void put_subject(struct answer *a)
 		break;
 	case CROW_SUBJECT_ADDRESS:
 		put_target(a, type);
+		break;
+	case CROW_SUBJECT_REVERSE:
+		if (type == CROW_TYPE_PTR || type == CROW_TYPE_ANY)
+			crow_ptr_put(a->reply, a->img, &a->subject.addr, a->settings->ttl_s);
 		break;
 	case CROW_SUBJECT_ABSENT:
 		a->reply->rcode = CROW_RCODE_NXDOMAIN;

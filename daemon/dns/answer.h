@@ -7,20 +7,13 @@
 
 #include "daemon/dns/query.h"
 #include "daemon/dns/reply.h"
-#include "daemon/given.h"
+#include "daemon/dns/settings.h"
 #include "resolver/image.h"
 
 enum crow_exit {
 	CROW_EXIT_REPLY, /* the reply is written */
 	CROW_EXIT_DROP,  /* no reply may be sent */
 	CROW_EXIT_WAIT,  /* the name must be asked of discovery first: see wanted */
-};
-
-struct crow_answer_settings {
-	uint32_t ttl_s;
-	uint32_t answers;         /* addresses in a reply, 1 to CROW_PICK_SEVERAL_MAX */
-	uint64_t seq;             /* counts queries: the pick follows from it */
-	crow_given_mark_t *given; /* what the answer names is marked there; NULL: nowhere */
 };
 
 struct crow_wanted {

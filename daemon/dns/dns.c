@@ -1,5 +1,6 @@
 #include "daemon/dns/dns.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,17 @@ static void say_receive_buffer(const struct crow_dns *dns)
 		 granted / 1024, CROW_DNS_RECEIVE_BUFFER / 1024, CROW_DNS_RECEIVE_BUFFER / 2);
 }
 
+static void say_host_error(const struct crow_dns *dns)
+{
+	errno = crow_worker_host_error(dns->workers[0]);
+	if (errno == 0)
+		return;
+	crow_log(CROW_LOG_WARNING,
+		 "cannot learn this host's addresses from the kernel (netlink): %m. Clients that "
+		 "sort answers by them (RFC 6724 rule 9) will prefer the instances nearest to this "
+		 "host; if a sandbox is the cause, allow AF_NETLINK");
+}
+
 bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher, const char *runtime_dir)
 {
 	char endpoint[CROW_ENDPOINT_TEXT];
@@ -76,8 +88,10 @@ bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher, cons
 		crow_log(CROW_LOG_ERROR, "cannot start a thread of the DNS responder: %m");
 		return false;
 	}
-	if (dns->count > 0)
+	if (dns->count > 0) {
 		say_receive_buffer(dns);
+		say_host_error(dns);
+	}
 	for (size_t i = 0; i < dns->listens.count; i++) {
 		crow_addr_format(&dns->listens.items[i].addr, dns->listens.items[i].port, endpoint);
 		crow_log(CROW_LOG_INFO, "answering DNS on %s (UDP and TCP)", endpoint);

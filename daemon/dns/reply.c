@@ -1,5 +1,8 @@
 #include "daemon/dns/reply.h"
 
+/* A pointer as the owner, type, class, TTL and length. */
+#define RECORD_FIXED 12u
+
 #define OPT_SIZE 11
 #define TYPE_OPT 41
 #define OPT_DO   0x8000
@@ -84,23 +87,58 @@ size_t crow_reply_room(const struct crow_reply *reply)
 	return reply->out.size - reply->out.at;
 }
 
-void crow_reply_put_owner(struct crow_reply *reply, size_t owner, uint16_t type, uint32_t ttl_s)
+/* The 12 bytes before a record's data, at once: most of a reply is these. */
+static void store_fixed(uint8_t *at, size_t owner, uint16_t type, uint32_t ttl_s, uint16_t size)
 {
-	crow_wire_put_pointer(&reply->out, owner);
-	crow_wire_put_u16(&reply->out, type);
-	crow_wire_put_u16(&reply->out, CROW_CLASS_IN);
-	crow_wire_put_u32(&reply->out, ttl_s);
+	crow_wire_store_u16(at, (unsigned)(CROW_WIRE_POINTER | owner));
+	crow_wire_store_u16(at + 2, type);
+	crow_wire_store_u16(at + 4, CROW_CLASS_IN);
+	crow_wire_store_u32(at + 6, ttl_s);
+	crow_wire_store_u16(at + 10, size);
 }
 
-void crow_reply_put_address(struct crow_reply *reply, size_t owner, const struct crow_addr *addr,
+size_t crow_reply_open(struct crow_reply *reply, size_t owner, uint16_t type, uint32_t ttl_s)
+{
+	size_t start = reply->out.at;
+	uint8_t *at = crow_wire_extend(&reply->out, RECORD_FIXED);
+
+	if (owner >= CROW_WIRE_POINTER_LIMIT)
+		reply->out.failed = true;
+	else if (at)
+		store_fixed(at, owner, type, ttl_s, 0);
+	return start;
+}
+
+bool crow_reply_close(struct crow_reply *reply, size_t start)
+{
+	struct crow_wire_writer *out = &reply->out;
+
+	if (out->failed) {
+		out->failed = false;
+		out->at = start;
+		return false;
+	}
+	crow_wire_patch_u16(out, start + RECORD_FIXED - 2,
+			    (uint16_t)(out->at - start - RECORD_FIXED));
+	return true;
+}
+
+bool crow_reply_put_address(struct crow_reply *reply, size_t owner, const struct crow_addr *addr,
 			    uint32_t ttl_s)
 {
 	bool v4 = crow_addr_is_v4(addr);
 	uint16_t size = v4 ? 4 : 16;
+	uint8_t *at;
 
-	crow_reply_put_owner(reply, owner, v4 ? CROW_TYPE_A : CROW_TYPE_AAAA, ttl_s);
-	crow_wire_put_u16(&reply->out, size);
-	crow_wire_put_bytes(&reply->out, v4 ? crow_addr_v4_bytes(addr) : addr->bytes, size);
+	if (owner >= CROW_WIRE_POINTER_LIMIT || crow_reply_room(reply) < RECORD_FIXED + size)
+		return false;
+	at = crow_wire_extend(&reply->out, RECORD_FIXED + size);
+	if (!at)
+		return false;
+	store_fixed(at, owner, v4 ? CROW_TYPE_A : CROW_TYPE_AAAA, ttl_s, size);
+	/* A v4-mapped address ends in the four bytes. */
+	memcpy(at + RECORD_FIXED, addr->bytes + sizeof(addr->bytes) - size, size);
+	return true;
 }
 
 /* The form of RFC 6303 section 3 for zones that a resolver serves by itself: the zone is its own
@@ -108,11 +146,8 @@ void crow_reply_put_address(struct crow_reply *reply, size_t owner, const struct
 void crow_reply_put_soa(struct crow_reply *reply, size_t apex, uint32_t serial, uint32_t ttl_s)
 {
 	struct crow_wire_writer *out = &reply->out;
-	size_t length_at;
+	size_t start = crow_reply_open(reply, apex, CROW_TYPE_SOA, ttl_s);
 
-	crow_reply_put_owner(reply, apex, CROW_TYPE_SOA, ttl_s);
-	length_at = out->at;
-	crow_wire_put_u16(out, 0);
 	crow_wire_put_pointer(out, apex);
 	crow_wire_put_name(out, "nobody.invalid");
 	crow_wire_put_u32(out, serial);
@@ -120,12 +155,13 @@ void crow_reply_put_soa(struct crow_reply *reply, size_t apex, uint32_t serial, 
 	crow_wire_put_u32(out, 1200);   /* retry */
 	crow_wire_put_u32(out, 604800); /* expire */
 	crow_wire_put_u32(out, CROW_REPLY_NEGATIVE_TTL_S);
-	crow_wire_patch_u16(out, length_at, (uint16_t)(out->at - length_at - 2));
+	crow_reply_close(reply, start);
 }
 
 void crow_reply_put_ns(struct crow_reply *reply, size_t apex, uint32_t ttl_s)
 {
-	crow_reply_put_owner(reply, apex, CROW_TYPE_NS, ttl_s);
-	crow_wire_put_u16(&reply->out, 2);
+	size_t start = crow_reply_open(reply, apex, CROW_TYPE_NS, ttl_s);
+
 	crow_wire_put_pointer(&reply->out, apex);
+	crow_reply_close(reply, start);
 }

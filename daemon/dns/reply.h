@@ -12,8 +12,11 @@ enum crow_type {
 	CROW_TYPE_A = 1,
 	CROW_TYPE_NS = 2,
 	CROW_TYPE_SOA = 6,
+	CROW_TYPE_PTR = 12,
+	CROW_TYPE_TXT = 16,
 	CROW_TYPE_AAAA = 28,
 	CROW_TYPE_SRV = 33,
+	CROW_TYPE_HTTPS = 65,
 	CROW_TYPE_IXFR = 251,
 	CROW_TYPE_AXFR = 252,
 	CROW_TYPE_ANY = 255,
@@ -49,10 +52,14 @@ void crow_reply_truncate(struct crow_reply *reply, const struct crow_query *quer
 
 size_t crow_reply_room(const struct crow_reply *reply);
 
-/* A record's owner is a pointer to `owner`, an offset in the message. The counts are the
+/* A record is opened, its data written to reply->out, and closed, which takes it back and says false
+ * if it did not fit. Its owner is a pointer to `owner`, an offset in the message. The counts are the
  * caller's to raise. */
-void crow_reply_put_owner(struct crow_reply *reply, size_t owner, uint16_t type, uint32_t ttl_s);
-void crow_reply_put_address(struct crow_reply *reply, size_t owner, const struct crow_addr *addr,
+size_t crow_reply_open(struct crow_reply *reply, size_t owner, uint16_t type, uint32_t ttl_s);
+bool crow_reply_close(struct crow_reply *reply, size_t start);
+
+/* Whole records, likewise: whether they fitted. */
+bool crow_reply_put_address(struct crow_reply *reply, size_t owner, const struct crow_addr *addr,
 			    uint32_t ttl_s);
 void crow_reply_put_soa(struct crow_reply *reply, size_t apex, uint32_t serial, uint32_t ttl_s);
 void crow_reply_put_ns(struct crow_reply *reply, size_t apex, uint32_t ttl_s);

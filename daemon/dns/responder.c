@@ -36,6 +36,32 @@ static void count_reply(const struct crow_reply *reply)
 		crow_count(dns_truncated);
 }
 
+static void count_query(const struct crow_query *query)
+{
+	switch (query->type) {
+	case CROW_TYPE_A:
+		crow_count(dns_asked_a);
+		break;
+	case CROW_TYPE_AAAA:
+		crow_count(dns_asked_aaaa);
+		break;
+	case CROW_TYPE_SRV:
+		crow_count(dns_asked_srv);
+		break;
+	case CROW_TYPE_HTTPS:
+		crow_count(dns_asked_https);
+		break;
+	case CROW_TYPE_PTR:
+		crow_count(dns_asked_ptr);
+		break;
+	case CROW_TYPE_TXT:
+		crow_count(dns_asked_txt);
+		break;
+	default:
+		crow_count(dns_asked_other);
+	}
+}
+
 void crow_responder_begin(struct crow_responder *responder)
 {
 	responder->img = crow_reader_acquire(&responder->reader);
@@ -43,6 +69,7 @@ void crow_responder_begin(struct crow_responder *responder)
 	responder->settings.ttl_s = atomic_load_explicit(&responder->ttl_s, memory_order_relaxed);
 	responder->settings.answers =
 		atomic_load_explicit(&responder->answers, memory_order_relaxed);
+	responder->settings.https = atomic_load_explicit(&responder->https, memory_order_relaxed);
 }
 
 void crow_responder_end(struct crow_responder *responder)
@@ -68,6 +95,8 @@ enum crow_exit crow_responder_ask(struct crow_responder *responder, const uint8_
 		crow_count(dns_dropped);
 		return exit;
 	}
+	if (query.name_size > 0)
+		count_query(&query);
 	if (exit == CROW_EXIT_WAIT) {
 		if (crow_waits_add(&responder->waits, &query, &wanted, asker, crow_now_ns())) {
 			crow_count(dns_waiting);

@@ -15,6 +15,7 @@ struct crow_responder {
 	/* Written by the main thread at a reload; each is right by itself, so relaxed. */
 	_Atomic uint32_t ttl_s;
 	_Atomic uint32_t answers;
+	_Atomic bool https;
 
 	uint64_t taken; /* queries */
 	uint64_t seq;   /* starts at random: two daemons must not begin with the same instance */

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
+#include "daemon/dns/choice.h"
 #include "daemon/dns/target.h"
-#include "resolver/pick.h"
 
 /* A pointer, type, class, TTL, length, priority, weight and port; then the target. */
 #define SRV_FIXED_SIZE   18
@@ -12,15 +12,13 @@
 #define SRV_WEIGHT_MAX   65535
 #define QUESTION_NAME_AT CROW_WIRE_HEADER
 
-/* What a reader of the answer may be pointed to: offsets below 0x4000 of records of at least
- * SRV_FIXED_SIZE + SHORTEST_TARGET + 1 bytes. */
-#define TARGETS_MAX (0x4000 / (SRV_FIXED_SIZE + SHORTEST_TARGET + 1))
-
-/* Instances of a service that may be picked, as a ring that begins at one of them. */
+/* The instances that the set is made of, as a ring that begins at one of them. */
 struct ring {
 	const struct crow_image *img;
 	const char *zone;
 	uint32_t first, count, begin;
+	uint32_t records;                 /* of count; the others are passed over */
+	enum crow_snap_state last_resort; /* choice.h; 0: all of the ring may be picked */
 	uint32_t heaviest;
 };
 
@@ -34,22 +32,43 @@ static const struct crow_snap_instance *ring_at(const struct ring *ring, uint32_
 	return &ring->img->instances[ring_index(ring, i)];
 }
 
-static bool ring_init(struct ring *ring, const struct crow_image *img, uint32_t index,
-		      uint64_t point)
+static bool ring_has(const struct ring *ring, uint32_t i)
+{
+	return ring->last_resort == 0 || (ring_at(ring, i)->state == CROW_STATE_DRAINED) ==
+						 (ring->last_resort == CROW_STATE_DRAINED);
+}
+
+static bool ring_init(struct ring *ring, const struct crow_image *img, uint32_t index, uint64_t seq)
 {
 	const struct crow_snap_service *service = crow_image_service(img, index);
-	uint32_t pick = crow_pick_at(img, index, CROW_ANY, point);
+	uint32_t pick, up = service->up4 + service->up6;
 
-	if (!service || pick == CROW_SNAP_NONE)
+	if (crow_choice_instances(img, index, CROW_ANY, seq, 1, &pick) == 0)
 		return false;
 	*ring = (struct ring){
 		.img = img,
-		.zone = crow_image_string(img, img->zones[service->zone].name),
+		.zone = crow_target_zone(img, index),
 		.first = service->first,
-		.count = service->up4 + service->up6,
-		.begin = pick - service->first,
+		.count = up > 0 ? up : service->count,
+		.last_resort = crow_choice_last_resort(img, index, CROW_ANY),
 	};
+	ring->begin = pick - ring->first;
+	ring->records = ring->count;
+	for (uint32_t i = 0; ring->last_resort != 0 && i < ring->count; i++)
+		ring->records -= !ring_has(ring, i);
 	return true;
+}
+
+/* Of the first `most` records. */
+static void find_heaviest(struct ring *ring, uint32_t most)
+{
+	for (uint32_t i = 0; i < ring->count && most > 0; i++) {
+		if (!ring_has(ring, i))
+			continue;
+		most--;
+		if (ring_at(ring, i)->weight > ring->heaviest)
+			ring->heaviest = ring_at(ring, i)->weight;
+	}
 }
 
 /* RFC 2782: weights are 16 bits, and 0 would mean "hardly ever". The ratio is kept by scaling all
@@ -63,105 +82,96 @@ static uint16_t scale_weight(const struct ring *ring, uint32_t weight)
 	return scaled == 0 ? 1 : (uint16_t)scaled;
 }
 
-static void put_record(struct crow_reply *reply, const struct ring *ring,
+/* Whether it fitted. */
+static bool put_record(struct crow_reply *reply, const struct ring *ring,
 		       const struct crow_snap_instance *instance, uint32_t ttl_s)
 {
 	struct crow_wire_writer *out = &reply->out;
-	char label[CROW_TARGET_MAX];
-	size_t length_at;
+	size_t start = crow_reply_open(reply, QUESTION_NAME_AT, CROW_TYPE_SRV, ttl_s);
 
-	crow_reply_put_owner(reply, QUESTION_NAME_AT, CROW_TYPE_SRV, ttl_s);
-	length_at = out->at;
-	crow_wire_put_u16(out, 0);
 	crow_wire_put_u16(out, 0); /* priority */
 	crow_wire_put_u16(out, scale_weight(ring, instance->weight));
 	crow_wire_put_u16(out, instance->port);
-	/* RFC 2782: "name compression is not to be used for this field". */
-	crow_wire_put_u8(out, (uint8_t)crow_target_format(&instance->addr, label));
-	crow_wire_put_bytes(out, label, strlen(label));
-	crow_wire_put_name(out, ring->zone);
-	crow_wire_patch_u16(out, length_at, (uint16_t)(out->at - length_at - 2));
+	crow_target_put(out, &instance->addr, ring->zone);
+	return crow_reply_close(reply, start);
 }
 
-/* Records until one no longer fits; returns how many fitted. */
+/* Up to `most` records; returns how far in the ring they reach. */
 static uint32_t put_records(struct crow_reply *reply, const struct ring *ring, uint32_t most,
-			    uint32_t ttl_s)
+			    const struct crow_answer_settings *settings)
 {
-	uint32_t written = 0;
+	uint32_t written = 0, i = 0;
 
-	while (written < most) {
-		size_t before = reply->out.at;
-
-		put_record(reply, ring, ring_at(ring, written), ttl_s);
-		if (reply->out.failed) {
-			reply->out.at = before;
-			reply->out.failed = false;
+	for (; i < ring->count && written < most; i++) {
+		if (!ring_has(ring, i))
+			continue;
+		if (!put_record(reply, ring, ring_at(ring, i), settings->ttl_s))
 			break;
-		}
 		written++;
 	}
-	return written;
+	reply->answers = (uint16_t)(reply->answers + written);
+	return i;
+}
+
+static void mark_given(const struct ring *ring, uint32_t reach, crow_given_mark_t *given)
+{
+	for (uint32_t i = 0; i < reach; i++)
+		if (ring_has(ring, i))
+			crow_given_mark(given, ring_index(ring, i), i == 0);
 }
 
 /* Addresses of the targets just written, which begin at `at`. Instances are sorted by address, so
  * that those which share one are neighbours; the ring may begin among them, and then ends there. */
-static void put_additional(struct crow_reply *reply, const struct ring *ring, uint32_t written,
+static void put_additional(struct crow_reply *reply, const struct ring *ring, uint32_t reach,
 			   size_t at, uint32_t ttl_s)
 {
-	uint16_t targets[TARGETS_MAX];
-	uint32_t count = 0;
+	const struct crow_addr *first = &ring_at(ring, 0)->addr, *last = NULL;
+	/* Offsets are read off the answers before anything is written behind them. */
+	size_t end = reply->out.at;
 
-	for (; count < written && count < TARGETS_MAX && at + SRV_TARGET_AT < 0x4000; count++) {
-		targets[count] = (uint16_t)(at + SRV_TARGET_AT);
-		at += 12u + (unsigned)(reply->bytes[at + 10] << 8 | reply->bytes[at + 11]);
-	}
-	for (uint32_t i = 0; i < count; i++) {
-		const struct crow_snap_instance *instance = ring_at(ring, i);
-		size_t before = reply->out.at;
+	for (uint32_t i = 0; i < reach && at < end; i++) {
+		const struct crow_addr *addr = &ring_at(ring, i)->addr;
+		size_t target = at + SRV_TARGET_AT;
 
-		if (i > 0 &&
-		    (crow_addr_compare(&instance->addr, &ring_at(ring, i - 1)->addr) == 0 ||
-		     crow_addr_compare(&instance->addr, &ring_at(ring, 0)->addr) == 0))
+		if (!ring_has(ring, i))
 			continue;
-		crow_reply_put_address(reply, targets[i], &instance->addr, ttl_s);
-		if (reply->out.failed) {
-			reply->out.at = before;
-			reply->out.failed = false;
+		at += 12u + (unsigned)(reply->bytes[at + 10] << 8 | reply->bytes[at + 11]);
+		if (last &&
+		    (crow_addr_compare(addr, last) == 0 || crow_addr_compare(addr, first) == 0))
+			continue;
+		last = addr;
+		if (!crow_reply_put_address(reply, target, addr, ttl_s))
 			return;
-		}
 		reply->additionals++;
 	}
 }
 
 void crow_srv_put(struct crow_reply *reply, const struct crow_query *query,
-		  const struct crow_image *img, uint32_t service, uint64_t point, uint32_t ttl_s,
-		  crow_given_mark_t *given)
+		  const struct crow_image *img, uint32_t service,
+		  const struct crow_answer_settings *settings)
 {
 	size_t start = reply->out.at;
 	struct ring ring;
-	uint32_t most, written;
+	uint32_t most, reach;
 
-	if (!ring_init(&ring, img, service, point))
+	if (!ring_init(&ring, img, service, settings->seq))
 		return;
 	/* A bound from the smallest record, so that a large service costs no more than a reply. */
 	most = (uint32_t)(crow_reply_room(reply) /
 			  (SRV_FIXED_SIZE + SHORTEST_TARGET + strlen(ring.zone) + 2));
-	if (most >= ring.count)
-		most = ring.count;
+	if (most >= ring.records)
+		most = ring.records;
 	else if (!query->stream)
 		most = 0;
-	for (uint32_t i = 0; i < most; i++)
-		if (ring_at(&ring, i)->weight > ring.heaviest)
-			ring.heaviest = ring_at(&ring, i)->weight;
-	written = put_records(reply, &ring, most, ttl_s);
-	if (written < ring.count && !query->stream) {
+	find_heaviest(&ring, most);
+	reach = put_records(reply, &ring, most, settings);
+	if (reply->answers < ring.records && !query->stream) {
 		/* RFC 2181 9: of a set that does not fit, nothing can be used. */
 		reply->out.at = start;
+		reply->answers = 0;
 		reply->truncated = true;
 		return;
 	}
-	reply->answers = (uint16_t)(reply->answers + written);
-	put_additional(reply, &ring, written, start, ttl_s);
-	for (uint32_t i = 0; i < written; i++)
-		crow_given_mark(given, ring_index(&ring, i), i == 0);
+	put_additional(reply, &ring, reach, start, settings->ttl_s);
+	mark_given(&ring, reach, settings->given);
 }

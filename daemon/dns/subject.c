@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "daemon/dns/ptr.h"
 #include "daemon/dns/target.h"
 
 static bool begins_with(const char *text, size_t length, const char *prefix)
@@ -105,11 +106,26 @@ static size_t find_suffixed_zone(const struct crow_image *img, const char *text,
 	return 0;
 }
 
-/* A name outside of all zones that is no service's. Denied by us, under an SOA of just the zone
- * with the suffix: that name can have no other owner, while the suffix itself is not ours. */
+static bool is_reverse(struct crow_subject *subject, const struct crow_image *img, const char *text,
+		       size_t length)
+{
+	uint32_t probe = 0, service;
+
+	return crow_ptr_parse(text, length, &subject->addr) &&
+	       crow_image_next_holder(img, &subject->addr, &probe, &service);
+}
+
+/* A name outside of all zones that is no service's. Of the reverse zones we have no more than the
+ * names of our instances. A suffixed one is denied by us under an SOA of just the zone with the
+ * suffix: that name can have no other owner, while the suffix itself is not ours. */
 static void outside(struct crow_subject *subject, const struct crow_image *img, const char *text,
 		    size_t length)
 {
+	subject->apex = 0;
+	if (is_reverse(subject, img, text, length)) {
+		subject->kind = CROW_SUBJECT_REVERSE;
+		return;
+	}
 	subject->apex = find_suffixed_zone(img, text, length);
 	if (subject->apex > 0)
 		subject->kind = CROW_SUBJECT_ABSENT;

@@ -15,6 +15,7 @@ enum crow_subject_kind {
 	CROW_SUBJECT_SERVICE,
 	CROW_SUBJECT_SERVICE_SRV, /* _http._tcp.<service> */
 	CROW_SUBJECT_ADDRESS,     /* ip-10-0-0-1.<zone>, of an address that the image has */
+	CROW_SUBJECT_REVERSE,     /* 1.0.0.10.in-addr.arpa, of an address that has an instance */
 	CROW_SUBJECT_WANTED,      /* below an on-demand zone and not looked up yet */
 	CROW_SUBJECT_UNREADY, /* it may exist, but discovery could not say, or no list came yet */
 };
@@ -22,7 +23,7 @@ enum crow_subject_kind {
 struct crow_subject {
 	enum crow_subject_kind kind;
 	uint32_t service;      /* of SERVICE and SERVICE_SRV */
-	struct crow_addr addr; /* of ADDRESS */
+	struct crow_addr addr; /* of ADDRESS and REVERSE */
 	size_t apex;         /* offset in the text of the name that carries SOA and NS: the zone, an
 				  alias that lies outside of all zones, or a zone that somebody
 				  appended a search suffix to */

@@ -48,6 +48,21 @@ size_t crow_target_format(const struct crow_addr *addr, char out[CROW_TARGET_MAX
 	return n;
 }
 
+void crow_target_put(struct crow_wire_writer *out, const struct crow_addr *addr, const char *zone)
+{
+	char label[CROW_TARGET_MAX];
+	size_t length = crow_target_format(addr, label);
+
+	crow_wire_put_u8(out, (uint8_t)length);
+	crow_wire_put_bytes(out, label, length);
+	crow_wire_put_name(out, zone);
+}
+
+const char *crow_target_zone(const struct crow_image *img, uint32_t service)
+{
+	return crow_image_string(img, img->zones[crow_image_service(img, service)->zone].name);
+}
+
 static bool read_v4(const char *text, const char *end, uint8_t bytes[4])
 {
 	for (int i = 0; i < 4; i++) {

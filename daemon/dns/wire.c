@@ -1,11 +1,8 @@
 #include "daemon/dns/wire.h"
 
-#include <string.h>
-
 /* RFC 1035 4.1.4: the two top bits of a length byte. 01 and 10 are reserved. */
 #define LABEL_MAX     63
 #define LABEL_POINTER 0xc0
-#define POINTER_LIMIT 0x4000
 
 const uint8_t *crow_wire_get_bytes(struct crow_wire_reader *in, size_t size)
 {
@@ -79,55 +76,6 @@ bool crow_wire_skip_name(struct crow_wire_reader *in)
 	}
 }
 
-/* Room for size more bytes, or NULL. */
-static uint8_t *extend(struct crow_wire_writer *out, size_t size)
-{
-	if (out->failed || out->at > out->size || out->size - out->at < size) {
-		out->failed = true;
-		return NULL;
-	}
-	out->at += size;
-	return out->bytes + out->at - size;
-}
-
-void crow_wire_put_u8(struct crow_wire_writer *out, uint8_t value)
-{
-	uint8_t *p = extend(out, 1);
-
-	if (p)
-		p[0] = value;
-}
-
-void crow_wire_put_u16(struct crow_wire_writer *out, uint16_t value)
-{
-	uint8_t *p = extend(out, 2);
-
-	if (p) {
-		p[0] = (uint8_t)(value >> 8);
-		p[1] = (uint8_t)value;
-	}
-}
-
-void crow_wire_put_u32(struct crow_wire_writer *out, uint32_t value)
-{
-	uint8_t *p = extend(out, 4);
-
-	if (p) {
-		p[0] = (uint8_t)(value >> 24);
-		p[1] = (uint8_t)(value >> 16);
-		p[2] = (uint8_t)(value >> 8);
-		p[3] = (uint8_t)value;
-	}
-}
-
-void crow_wire_put_bytes(struct crow_wire_writer *out, const void *bytes, size_t size)
-{
-	uint8_t *p = extend(out, size);
-
-	if (p && size > 0)
-		memcpy(p, bytes, size);
-}
-
 void crow_wire_put_name(struct crow_wire_writer *out, const char *dotted)
 {
 	size_t left = strlen(dotted);
@@ -148,15 +96,14 @@ void crow_wire_put_name(struct crow_wire_writer *out, const char *dotted)
 
 void crow_wire_put_pointer(struct crow_wire_writer *out, size_t offset)
 {
-	if (offset >= POINTER_LIMIT)
+	if (offset >= CROW_WIRE_POINTER_LIMIT)
 		out->failed = true;
-	crow_wire_put_u16(out, (uint16_t)(LABEL_POINTER << 8 | offset));
+	crow_wire_put_u16(out, (uint16_t)(CROW_WIRE_POINTER | offset));
 }
 
 void crow_wire_patch_u16(struct crow_wire_writer *out, size_t at, uint16_t value)
 {
 	if (out->failed || at + 2 > out->at)
 		return;
-	out->bytes[at] = (uint8_t)(value >> 8);
-	out->bytes[at + 1] = (uint8_t)value;
+	crow_wire_store_u16(out->bytes + at, value);
 }

@@ -8,9 +8,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define CROW_WIRE_HEADER   12
 #define CROW_WIRE_NAME_MAX 255 /* RFC 1035 2.3.4, with the root's byte */
+
+/* RFC 1035 4.1.4: a pointer's two top bits, and what the others can say. */
+#define CROW_WIRE_POINTER       0xc000
+#define CROW_WIRE_POINTER_LIMIT 0x4000
 
 struct crow_wire_reader {
 	const uint8_t *bytes;
@@ -38,10 +43,62 @@ size_t crow_wire_get_name(struct crow_wire_reader *in, uint8_t out[CROW_WIRE_NAM
 /* Passes over a name that may end in a pointer, which is not followed. True if it is the root. */
 bool crow_wire_skip_name(struct crow_wire_reader *in);
 
-void crow_wire_put_u8(struct crow_wire_writer *out, uint8_t value);
-void crow_wire_put_u16(struct crow_wire_writer *out, uint16_t value);
-void crow_wire_put_u32(struct crow_wire_writer *out, uint32_t value);
-void crow_wire_put_bytes(struct crow_wire_writer *out, const void *bytes, size_t size);
+/* Room for size more bytes, or NULL. Writers are inline: a reply is a dozen of them, and a call
+ * costs more than what it writes. */
+static inline uint8_t *crow_wire_extend(struct crow_wire_writer *out, size_t size)
+{
+	if (out->failed || out->at > out->size || out->size - out->at < size) {
+		out->failed = true;
+		return NULL;
+	}
+	out->at += size;
+	return out->bytes + out->at - size;
+}
+
+static inline void crow_wire_store_u16(uint8_t *at, unsigned value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+static inline void crow_wire_store_u32(uint8_t *at, uint32_t value)
+{
+	crow_wire_store_u16(at, value >> 16);
+	crow_wire_store_u16(at + 2, value & 0xffff);
+}
+
+static inline void crow_wire_put_u8(struct crow_wire_writer *out, uint8_t value)
+{
+	uint8_t *p = crow_wire_extend(out, 1);
+
+	if (p)
+		p[0] = value;
+}
+
+static inline void crow_wire_put_u16(struct crow_wire_writer *out, uint16_t value)
+{
+	uint8_t *p = crow_wire_extend(out, 2);
+
+	if (p)
+		crow_wire_store_u16(p, value);
+}
+
+static inline void crow_wire_put_u32(struct crow_wire_writer *out, uint32_t value)
+{
+	uint8_t *p = crow_wire_extend(out, 4);
+
+	if (p)
+		crow_wire_store_u32(p, value);
+}
+
+static inline void crow_wire_put_bytes(struct crow_wire_writer *out, const void *bytes, size_t size)
+{
+	uint8_t *p = crow_wire_extend(out, size);
+
+	if (p && size > 0)
+		memcpy(p, bytes, size);
+}
+
 /* A dotted name (no trailing dot, "" is the root) as labels, uncompressed. */
 void crow_wire_put_name(struct crow_wire_writer *out, const char *dotted);
 /* A name as a pointer to `offset` of the message. */

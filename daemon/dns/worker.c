@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "daemon/dns/netlink.h"
 #include "daemon/dns/responder.h"
 #include "daemon/dns/socket.h"
 #include "daemon/dns/tcp.h"
@@ -26,6 +27,8 @@ struct crow_worker {
 
 	struct crow_gate gate;
 	struct crow_responder responder;
+	struct crow_netlink netlink;
+	int host_error; /* why that knows nothing; 0: it does */
 	struct crow_udp_batch *batch;
 	struct crow_tcp *tcp;
 	struct crow_udp *udp;                /* one for each address */
@@ -151,6 +154,10 @@ bool crow_worker_start(struct crow_worker *worker, struct crow_publisher *publis
 		return false;
 	crow_gate_update(&worker->gate);
 	crow_responder_init(&worker->responder, worker->loop, publisher, runtime_dir);
+	if (crow_netlink_open(&worker->netlink, worker->loop))
+		worker->responder.settings.host = &worker->netlink.host;
+	else
+		worker->host_error = errno;
 	return watch_sockets(worker) && start_thread(worker);
 }
 
@@ -160,6 +167,7 @@ bool crow_worker_configure(struct crow_worker *worker, const struct crow_config 
 
 	atomic_store_explicit(&responder->ttl_s, config->dns_ttl_s, memory_order_relaxed);
 	atomic_store_explicit(&responder->answers, config->dns_answers, memory_order_relaxed);
+	atomic_store_explicit(&responder->https, config->dns_https, memory_order_relaxed);
 	if (!crow_gate_configure(&worker->gate, config))
 		return false;
 	crow_worker_wake(worker);
@@ -176,6 +184,11 @@ int crow_worker_receive_buffer(const struct crow_worker *worker)
 		least = size < least ? size : least;
 	}
 	return least;
+}
+
+int crow_worker_host_error(const struct crow_worker *worker)
+{
+	return worker->host_error;
 }
 
 void crow_worker_wake(struct crow_worker *worker)
@@ -209,6 +222,7 @@ void crow_worker_free(struct crow_worker *worker)
 		close(worker->poke.fd);
 	crow_udp_batch_free(worker->batch);
 	crow_gate_fini(&worker->gate);
+	crow_netlink_close(&worker->netlink);
 	crow_loop_free(worker->loop);
 	free(worker->responder.waits.items);
 	free(worker->udp);

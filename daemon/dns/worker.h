@@ -22,6 +22,8 @@ bool crow_worker_start(struct crow_worker *worker, struct crow_publisher *publis
 bool crow_worker_configure(struct crow_worker *worker, const struct crow_config *config);
 /* Bytes that the smallest receive buffer of its UDP sockets holds. */
 int crow_worker_receive_buffer(const struct crow_worker *worker);
+/* Why a worker that was started knows no addresses of this host (errno), or 0. */
+int crow_worker_host_error(const struct crow_worker *worker);
 void crow_worker_wake(struct crow_worker *worker); /* a new image is out */
 /* Ends and joins the thread, if one runs, and closes the sockets. */
 void crow_worker_free(struct crow_worker *worker);

@@ -49,7 +49,8 @@ DOORS = {
 # allocates, locks, prints or calls the kernel.
 HOT = {
     "DNS answers": [f"daemon/dns/{name}.o" for name in (
-        "wire", "query", "subject", "target", "reply", "srv", "answer", "frame", "rate")],
+        "wire", "query", "host", "subject", "target", "choice", "reply", "srv", "https", "ptr", "txt",
+        "answer", "frame", "rate")],
     "DNS forwarding": [f"daemon/dns/{name}.o" for name in ("message", "cache", "ring", "siphash")],
     "look-ups of readers": [f"resolver/{name}.o" for name in ("address", "name", "image", "pick")],
     "decisions of the preload library": ["preload/decide.o", "preload/attempt.o", "preload/names.o"],

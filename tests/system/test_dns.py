@@ -72,7 +72,7 @@ def test_srv_names_every_port_with_resolvable_targets(running):
     assert max(ratio.values()) == pytest.approx(min(ratio.values()), rel=0.1)
 
 
-@pytest.mark.parametrize("rdtype", ["AAAA", "TXT", "MX", "CAA", "TYPE65000"])
+@pytest.mark.parametrize("rdtype", ["AAAA", "MX", "CAA", "SVCB", "TYPE65000"])
 def test_other_types_of_a_name_are_nodata(running, rdtype):
     reply = ask(running, "svc_a.eas.internal", rdtype)
     assert rcode(reply) == "NOERROR"

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "daemon/dns/answer.h"
+#include "daemon/dns/txt.h"
 #include "tests/unit/fixture.h"
 
 /* ---- allocations are counted; a sanitizer has an allocator of its own ---- */
@@ -64,6 +65,7 @@ static void fill(struct fixture *f)
 		{"10.0.0.4", 8004, 10},  {"10.0.0.5", 8005, 0},
 	};
 	static const struct fixture_item six[] = {{"2001:db8::1", 80, 1}, {"2001:db8::2", 80, 1}};
+	static const struct fixture_item both[] = {{"10.4.0.1", 1, 1}, {"2001:db8:4::1", 1, 1}};
 	static const struct fixture_item shared[] = {
 		{"10.1.0.1", 1, 1}, {"10.1.0.1", 2, 1}, {"10.1.0.1", 3, 1}, {"10.1.0.2", 1, 1}};
 	static const struct fixture_item heavy[] = {
@@ -72,6 +74,7 @@ static void fill(struct fixture *f)
 
 	fixture_take(f, "svc_a", svc_a, 5);
 	fixture_take(f, "six", six, 2);
+	fixture_take(f, "both", both, 2);
 	fixture_take(f, "shared", shared, 4);
 	fixture_take(f, "heavy", heavy, 3);
 	fixture_take(f, "group.item", item, 1);
@@ -88,7 +91,7 @@ static int set_up(void **state)
 
 	(void)state;
 	fixture_init(&f, "[source s]\nendpoint=http://127.0.0.1:1\n"
-			 "services=svc_a,six,shared,heavy,group.item,many,huge,empty\n"
+			 "services=svc_a,six,shared,heavy,group.item,many,huge,empty,both\n"
 			 "[source d]\nendpoint=http://127.0.0.1:1\nservices=*\ntimeout=1500ms\n"
 			 "zone=demand.internal\n"
 			 "[source z]\nendpoint=http://127.0.0.1:1\nservices=below\n"
@@ -320,7 +323,18 @@ static void ask_stream(const char *name, unsigned type)
 
 #define AA 0x0400
 #define TC 0x0200
-enum { A = 1, NS = 2, SOA = 6, PTR = 12, MX = 15, TXT = 16, AAAA = 28, SRV = 33, ANY = 255 };
+enum {
+	A = 1,
+	NS = 2,
+	SOA = 6,
+	PTR = 12,
+	MX = 15,
+	TXT = 16,
+	AAAA = 28,
+	SRV = 33,
+	HTTPS = 65,
+	ANY = 255
+};
 enum { NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED };
 
 static void assert_negative(unsigned rcode, const char *apex)
@@ -422,7 +436,7 @@ static void test_ipv6(void **state)
 
 static void test_other_types_are_nodata(void **state)
 {
-	static const unsigned types[] = {AAAA, TXT, MX,  NS,  SOA, 0,    65,
+	static const unsigned types[] = {AAAA, PTR, MX,  NS,  SOA, 0,    HTTPS,
 					 64,   43,  249, 250, 41,  65280};
 
 	(void)state;
@@ -513,7 +527,7 @@ static void test_alias(void **state)
 	(void)state;
 	ask("Model.example.com", A);
 	assert_int_equal(reply.an, 3);
-	ask("model.example.com", TXT);
+	ask("model.example.com", MX);
 	assert_negative(NOERROR, "model.example.com"); /* in no zone: its own apex */
 	ask("model.example.com", SOA);
 	assert_int_equal(reply.an, 1);
@@ -717,6 +731,297 @@ static void test_srv_targets_resolve(void **state)
 	assert_int_equal(reply.an, 1);
 	ask("ip6-20010db8000000000000000000000002.eas.internal", A);
 	assert_negative(NOERROR, "eas.internal");
+}
+
+/* ---- HTTPS, TXT, PTR ---- */
+
+static void ask_https(const char *name)
+{
+	struct message m = question(name, HTTPS);
+
+	settings = (struct crow_answer_settings){
+		.ttl_s = 7, .answers = 3, .https = true, .seq = settings.seq + 1};
+	ask_bytes(&m, false);
+}
+
+static void test_https(void **state)
+{
+	static const char target[] = "\0\1\x0bip-10-0-0-4\x03"
+				     "eas\x08internal\0"
+				     "\0\3\0\2\x1f\x44\0\4\0\4\x0a\0\0\x04"; /* port, ipv4hint */
+	unsigned first[5] = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 260; i++) {
+		ask_https("svc_a.eas.internal");
+		assert_int_equal(reply.an, 3);
+		for (unsigned k = 0; k < 3; k++) { /* rising: clients shuffle equal ones */
+			assert_int_equal(reply.records[k].type, HTTPS);
+			assert_int_equal(reply.records[k].ttl, 7);
+			assert_int_equal(u16(reply.records[k].data), k + 1);
+			assert_int_equal(reply.records[k].size, sizeof(target) - 1);
+		}
+		if (reply.records[0].data[13] == '4')
+			assert_memory_equal(reply.records[0].data, target, sizeof(target) - 1);
+		first[reply.records[0].data[13] - '0']++;
+	}
+	assert_in_range(first[1], 94, 106);
+	assert_in_range(first[4], 4, 16);
+}
+
+static void test_https_ipv6(void **state)
+{
+	(void)state;
+	ask_https("six.eas.internal");
+	assert_int_equal(reply.an, 2);
+	assert_int_equal(reply.records[0].data[2], 36);
+	assert_memory_equal(reply.records[0].data + 3, "ip6-20010db8", 12);
+	assert_memory_equal(reply.records[0].data + 53, "\0\3\0\2\0\x50\0\6\0\x10\x20\1", 12);
+}
+
+static void test_https_is_chosen_to_fit(void **state)
+{
+	struct message m = question("many.eas.internal", HTTPS);
+
+	(void)state;
+	settings.answers = 32;
+	settings.https = true;
+	ask_bytes(&m, false);
+	assert_false(reply.flags & TC);
+	assert_in_range(reply.an, 6, 9);
+}
+
+static struct crow_snap_service *service_named(const char *name)
+{
+	for (uint32_t i = 0; i < crow_image_service_count(&published->image); i++) {
+		const struct crow_snap_service *service = crow_image_service(&published->image, i);
+
+		if (strcmp(crow_image_string(&published->image, service->name), name) == 0)
+			return (struct crow_snap_service *)(uintptr_t)service;
+	}
+	fail();
+	return NULL;
+}
+
+/* Whether the record has that string. */
+static bool has_string(const struct record *record, const char *text)
+{
+	for (unsigned at = 0; at < record->size; at += 1 + record->data[at])
+		if (record->data[at] == strlen(text) &&
+		    memcmp(record->data + at + 1, text, strlen(text)) == 0)
+			return true;
+	return false;
+}
+
+static void test_txt(void **state)
+{
+	static const char *const strings[] = {"instances=5",
+					      "up=4",
+					      "ejected=0",
+					      "drained=1",
+					      "weight=260",
+					      "source=s",
+					      "taken=1970-01-01T00:16:40Z",
+					      "stale=no"};
+
+	(void)state;
+	service_named("svc_a")->taken_wall_s = 1000;
+	ask("svc_a.eas.internal", TXT);
+	assert_int_equal(reply.an, 1);
+	assert_int_equal(reply.records[0].type, TXT);
+	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
+		assert_true(has_string(&reply.records[0], strings[i]));
+	service_named("svc_a")->flags = CROW_SERVICE_STALE;
+	ask("model.example.com", TXT);
+	assert_true(has_string(&reply.records[0], "stale=yes"));
+	service_named("svc_a")->flags = 0;
+}
+
+static void test_times(void **state)
+{
+	static const struct {
+		int64_t wall_s;
+		const char *text;
+	} cases[] = {
+		{0, "1970-01-01T00:00:00Z"},
+		{1795334400, "2026-11-22T08:00:00Z"},
+		{951782399, "2000-02-28T23:59:59Z"},
+		{951782400, "2000-02-29T00:00:00Z"},
+		{951868800, "2000-03-01T00:00:00Z"},
+		{4107542399, "2100-02-28T23:59:59Z"},
+		{4107542400, "2100-03-01T00:00:00Z"},
+		{-1, "1969-12-31T23:59:59Z"},
+		{-62135596800, "0001-01-01T00:00:00Z"},
+		{253402300799, "9999-12-31T23:59:59Z"},
+		{-62135596801, "unknown"},
+		{253402300800, "unknown"},
+		{INT64_MIN, "unknown"},
+		{INT64_MAX, "unknown"},
+	};
+	char text[CROW_TXT_TIME];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		crow_txt_format_time(cases[i].wall_s, text);
+		assert_string_equal(text, cases[i].text);
+	}
+}
+
+static bool points_to(const char *name)
+{
+	char target[256];
+
+	for (unsigned i = 0; i < reply.an; i++) {
+		assert_int_equal(reply.records[i].type, PTR);
+		expand(reply.records[i].data, target);
+		if (strcmp(target, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void test_ptr(void **state)
+{
+	(void)state;
+	ask("4.0.0.10.In-Addr.ARPA", PTR);
+	assert_true(reply.flags & AA);
+	assert_true(reply.an >= 1 && reply.an <= 4);
+	assert_true(points_to("svc-a.eas.internal"));
+	ask("2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa", PTR);
+	assert_int_equal(reply.an, 1);
+	assert_true(points_to("six.eas.internal"));
+	ask("1.0.3.10.in-addr.arpa", ANY);
+	assert_int_equal(reply.an, 1);
+	assert_true(points_to("group.item.eas.internal"));
+	ask("1.0.3.10.in-addr.arpa", A);
+	assert_negative(NOERROR, "1.0.3.10.in-addr.arpa");
+}
+
+/* Zones that are not ours: what we know nothing of is somebody else's to answer. */
+static void test_ptr_elsewhere(void **state)
+{
+	static const char *const names[] = {
+		"1.9.9.10.in-addr.arpa", /* nobody's */
+		"0.3.10.in-addr.arpa",   /* not an address */
+		"x.1.0.3.10.in-addr.arpa",
+		"1.1.0.3.10.in-addr.arpa",
+		"01.0.3.10.in-addr.arpa",
+		"1.0.3.266.in-addr.arpa",
+		"0001.0.3.10.in-addr.arpa",
+		"in-addr.arpa",
+		"ip6.arpa",
+		"1.0.3.10.xin-addr.arpa",
+		"9.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa",
+		"g.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa",
+		"1.0.0.0.3.0.a.0.f.f.f.f.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		ask(names[i], PTR);
+		assert_error(REFUSED);
+	}
+}
+
+/* ---- states of instances: whatever the image has ---- */
+
+static void set_state(const struct crow_snap_service *service, uint32_t i, uint8_t state)
+{
+	const struct crow_snap_instance *all = published->image.instances;
+
+	((struct crow_snap_instance *)(uintptr_t)&all[service->first + i])->state = state;
+}
+
+static void test_all_ejected(void **state)
+{
+	struct crow_snap_service *service = service_named("svc_a"), was = *service;
+	unsigned first[6] = {0};
+
+	(void)state;
+	service->up4 = 0;
+	for (uint32_t i = 0; i < 4; i++)
+		set_state(service, i, CROW_STATE_EJECTED);
+	for (unsigned i = 0; i < 500; i++) {
+		ask("svc_a.eas.internal", A);
+		assert_int_equal(reply.an, 3);
+		for (unsigned k = 0; k < 3; k++)
+			assert_in_range(reply.records[k].data[3], 1, 4); /* 5 stays drained */
+		first[reply.records[0].data[3]]++;
+	}
+	for (unsigned i = 1; i <= 4; i++) /* the drained one's turns go to its neighbour */
+		assert_in_range(first[i], 90, 210);
+	ask("svc_a.eas.internal", AAAA);
+	assert_negative(NOERROR, "eas.internal");
+	ask("svc_a.eas.internal", SRV);
+	assert_int_equal(reply.an, 4);
+	assert_int_equal(reply.ar, 4);
+	assert_null(find_srv(8005));
+	ask_https("svc_a.eas.internal");
+	assert_int_equal(reply.an, 3);
+	ask("svc_a.eas.internal", TXT);
+	assert_true(has_string(&reply.records[0], "ejected=4"));
+	assert_true(has_string(&reply.records[0], "up=0"));
+	ask("svc_a.eas.internal", ANY);
+	assert_int_equal(reply.records[0].type, A);
+	for (uint32_t i = 0; i < 4; i++)
+		set_state(service, i, CROW_STATE_UP);
+	*service = was;
+}
+
+static void test_all_drained(void **state)
+{
+	struct crow_snap_service *service = service_named("svc_a"), was = *service;
+
+	(void)state;
+	service->up4 = 0;
+	for (uint32_t i = 0; i < 4; i++)
+		set_state(service, i, CROW_STATE_DRAINED);
+	ask("svc_a.eas.internal", A);
+	assert_int_equal(reply.an, 3);
+	ask("svc_a.eas.internal", SRV);
+	assert_int_equal(reply.an, 5);
+	set_state(service, 0, CROW_STATE_EJECTED);
+	ask("svc_a.eas.internal", A);
+	assert_int_equal(reply.an, 1);
+	assert_int_equal(reply.records[0].data[3], 1);
+	for (uint32_t i = 0; i < 4; i++)
+		set_state(service, i, CROW_STATE_UP);
+	*service = was;
+}
+
+/* One family is out: who can use nothing else gets it all the same; who drained it does not. */
+static void test_one_family_may_not_be_picked(void **state)
+{
+	struct crow_snap_service *service = service_named("both"), was = *service;
+
+	(void)state;
+	ask("both.eas.internal", AAAA);
+	assert_int_equal(reply.an, 1);
+	service->up6 = 0;
+	set_state(service, 1, CROW_STATE_EJECTED);
+	ask("both.eas.internal", AAAA);
+	assert_int_equal(reply.an, 1);
+	ask("both.eas.internal", A);
+	assert_int_equal(reply.an, 1);
+	set_state(service, 1, CROW_STATE_DRAINED);
+	ask("both.eas.internal", AAAA);
+	assert_negative(NOERROR, "eas.internal");
+	set_state(service, 1, CROW_STATE_UP);
+	*service = was;
+}
+
+static void test_a_list_without_instances_is_nodata(void **state)
+{
+	static const unsigned types[] = {A, AAAA, SRV, HTTPS};
+	struct crow_snap_service *service = service_named("svc_a"), was = *service;
+
+	(void)state;
+	service->up4 = service->count = 0;
+	for (size_t i = 0; i < 4; i++) {
+		ask("svc_a.eas.internal", types[i]);
+		assert_negative(NOERROR, "eas.internal");
+	}
+	*service = was;
 }
 
 /* ---- sizes ---- */
@@ -1126,6 +1431,17 @@ int main(void)
 		cmocka_unit_test(test_srv_weights_keep_their_ratio),
 		cmocka_unit_test(test_srv_addresses_where_they_fit),
 		cmocka_unit_test(test_srv_targets_resolve),
+		cmocka_unit_test(test_https),
+		cmocka_unit_test(test_https_ipv6),
+		cmocka_unit_test(test_https_is_chosen_to_fit),
+		cmocka_unit_test(test_txt),
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_ptr),
+		cmocka_unit_test(test_ptr_elsewhere),
+		cmocka_unit_test(test_all_ejected),
+		cmocka_unit_test(test_all_drained),
+		cmocka_unit_test(test_one_family_may_not_be_picked),
+		cmocka_unit_test(test_a_list_without_instances_is_nodata),
 		cmocka_unit_test(test_addresses_are_chosen_to_fit),
 		cmocka_unit_test(test_udp_limit),
 		cmocka_unit_test(test_srv_is_whole_or_truncated),

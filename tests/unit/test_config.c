@@ -172,6 +172,7 @@ static void test_fields(void **state)
 	assert_int_equal(config->http_allow.count, 1);
 	assert_int_equal(config->dns_ttl_s, 120);
 	assert_int_equal(config->dns_answers, 32);
+	assert_false(config->dns_https);
 	assert_int_equal(config->dns_workers, 2);
 	assert_int_equal(config->http_listen.count, 0);
 	crow_config_free(config);
@@ -198,6 +199,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config->dns_listen.items[0].port, 53);
 	assert_int_equal(config->dns_ttl_s, 1);
 	assert_int_equal(config->dns_answers, 3);
+	assert_true(config->dns_https);
 	assert_int_equal(config->http_listen.items[0].port, 9550);
 	crow_config_free(config);
 }

@@ -1,0 +1,161 @@
+#include "daemon/dns/choice.h"
+
+#include <string.h>
+
+/* How many are drawn at most for one that is wanted. Half of the others fit on average, and where
+ * few do, a short answer is better than a slow one. */
+#define DRAWS 4
+
+/* ---- where nothing may be picked ---- */
+
+static uint32_t pickable(const struct crow_snap_service *service, enum crow_family family)
+{
+	if (family == CROW_ANY)
+		return service->up4 + service->up6;
+	return family == CROW_V4 ? service->up4 : service->up6;
+}
+
+/* The instances of a family among those that may not be picked, as indices into the image: they
+ * rise by address, IPv4 first. */
+struct rest {
+	uint32_t begin, end;
+};
+
+static struct rest rest_of(const struct crow_image *img, const struct crow_snap_service *service,
+			   enum crow_family family)
+{
+	struct rest rest = {service->first + service->up4 + service->up6,
+			    service->first + service->count};
+	uint32_t low = rest.begin, high = rest.end;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (crow_addr_is_v4(&img->instances[middle].addr))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (family == CROW_V4)
+		rest.end = low;
+	else if (family == CROW_V6)
+		rest.begin = low;
+	return rest;
+}
+
+static bool has_ejected(const struct crow_image *img, struct rest rest)
+{
+	for (uint32_t i = rest.begin; i < rest.end; i++)
+		if (img->instances[i].state != CROW_STATE_DRAINED)
+			return true;
+	return false;
+}
+
+enum crow_snap_state crow_choice_last_resort(const struct crow_image *img, uint32_t index,
+					     enum crow_family family)
+{
+	const struct crow_snap_service *service = crow_image_service(img, index);
+
+	if (!service || pickable(service, family) > 0)
+		return 0;
+	if (has_ejected(img, rest_of(img, service, family)))
+		return CROW_STATE_EJECTED;
+	if (service->up4 + service->up6 > 0 || has_ejected(img, rest_of(img, service, CROW_ANY)))
+		return 0;
+	return CROW_STATE_DRAINED;
+}
+
+/* There is no distribution of what may not be picked: equal shares, by a start that moves on. */
+static size_t choose_last_resort(const struct crow_image *img, uint32_t index,
+				 enum crow_family family, uint64_t point, size_t want,
+				 uint32_t *out)
+{
+	enum crow_snap_state state = crow_choice_last_resort(img, index, family);
+	struct rest rest;
+	size_t found = 0;
+	uint32_t count, start;
+
+	if (state == 0)
+		return 0;
+	rest = rest_of(img, crow_image_service(img, index), family);
+	count = rest.end - rest.begin;
+	start = (uint32_t)((unsigned __int128)point * count >> 64);
+	for (uint32_t i = 0; i < count && found < want; i++) {
+		uint32_t at = rest.begin + (uint32_t)(((uint64_t)start + i) % count);
+
+		if ((img->instances[at].state == CROW_STATE_DRAINED) ==
+		    (state == CROW_STATE_DRAINED))
+			out[found++] = at;
+	}
+	return found;
+}
+
+size_t crow_choice_instances(const struct crow_image *img, uint32_t service,
+			     enum crow_family family, uint64_t seq, size_t want, uint32_t *out)
+{
+	uint64_t point = crow_pick_point(seq);
+	size_t count = crow_pick_several(img, service, family, point, out, want);
+
+	if (count == 0)
+		count = choose_last_resort(img, service, family, point, want, out);
+	return count;
+}
+
+/* ---- addresses ---- */
+
+struct filter {
+	const struct crow_image *img;
+	const struct crow_host *host;
+	unsigned most; /* what the first one shares with this host's address */
+};
+
+/* Not crow_addr_compare(): of equality alone the compiler makes two words, not a call. */
+static bool is_same(const struct crow_addr *a, const struct crow_addr *b)
+{
+	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+/* RFC 2181 5: a set holds a record once. Instances on different ports may share an address. */
+static bool fits(struct filter *filter, uint32_t candidate, const uint32_t *chosen, size_t count)
+{
+	const struct crow_snap_instance *instances = filter->img->instances;
+	const struct crow_addr *addr = &instances[candidate].addr;
+	unsigned match;
+
+	for (size_t i = 0; i < count; i++)
+		if (is_same(addr, &instances[chosen[i]].addr))
+			return false;
+	if (!filter->host)
+		return true;
+	match = crow_host_match(filter->host, addr);
+	if (count == 0)
+		filter->most = match;
+	return match <= filter->most;
+}
+
+size_t crow_choice_addresses(const struct crow_image *img, uint32_t service,
+			     enum crow_family family, const struct crow_answer_settings *settings,
+			     size_t want, uint32_t *out)
+{
+	size_t most = want * DRAWS < CROW_PICK_SEVERAL_MAX ? want * DRAWS : CROW_PICK_SEVERAL_MAX;
+	struct filter filter = {.img = img, .host = settings->host};
+	uint64_t point = crow_pick_point(settings->seq);
+	uint32_t drawn[CROW_PICK_SEVERAL_MAX];
+	size_t count = 0, seen = 0, kept = 0;
+
+	while (kept < want && count < most) {
+		size_t next = count + want - kept;
+
+		count = crow_pick_more(img, service, family, &point, drawn, count,
+				       next < most ? next : most);
+		if (count == 0)
+			count = choose_last_resort(img, service, family, point, most, drawn);
+		if (count == seen)
+			break;
+		for (; seen < count && kept < want; seen++)
+			if (fits(&filter, drawn[seen], out, kept))
+				out[kept++] = drawn[seen];
+		seen = count;
+	}
+	return kept;
+}
