@@ -33,12 +33,13 @@ class Report:
     def __init__(self):
         self.missed = 0
 
-    def row(self, what, value, unit="", most=None, least=None):
+    def row(self, what, value, unit="", most=None, least=None, note=""):
         bound = f"<= {most:g}" if most is not None else f">= {least:g}" if least is not None else ""
         held = (most is None or value <= most) and (least is None or value >= least)
         self.missed += not held
         verdict = "" if not bound else "ok" if held else "MISSED"
-        print(f"  {what:58} {value:12.2f} {unit:6} {bound:>8}  {verdict}".rstrip(), flush=True)
+        print(f"  {what:58} {value:12.2f} {unit:6} {bound:>8}  {verdict:6} {note}".rstrip(),
+              flush=True)
 
     def not_measured(self, what, reason):
         self.missed += 1

@@ -1,7 +1,7 @@
 # Targets that prove things. Included by the top Makefile.
 
 .PHONY: deps-% demo test test-unit test-system test-fuzz test-chaos test-transparency check-arch \
-	fuzz bench format check-format
+	fuzz bench bench-dns format check-format
 
 deps-%:
 	$(Q)tests/deps.sh $(sort build $*)
@@ -55,6 +55,11 @@ fuzz-run: $(FUZZ)
 bench: deps-bench ## every figure of the README, as a ratio or against a limit of the same run
 	$(Q)$(MAKE) --no-print-directory bench-built
 	$(Q)CROWFLY_BUILD=$(BUILD) $(PYTHON) -m bench.run
+
+# About four minutes. SUITES="own tcp" runs those alone.
+bench-dns: deps-bench-dns ## what the DNS responder costs, against NSD, Knot, unbound, dnsmasq, resolved
+	$(Q)$(MAKE) --no-print-directory bench-built
+	$(Q)CROWFLY_BUILD=$(BUILD) $(PYTHON) -m bench.dns $(SUITES)
 
 SOURCES = $(shell find resolver preload daemon cli tests bench docs -name '*.[ch]')
 format: ## clang-format over everything
