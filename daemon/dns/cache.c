@@ -67,8 +67,7 @@ static void keep(struct crow_cache_entry *entry, const struct crow_message *mess
 		.negative = message->negative,
 	};
 	memcpy(entry->ttl_at, message->ttl_at, message->ttl_count * sizeof(entry->ttl_at[0]));
-	if (message->body_size > 0)
-		memcpy(entry->ttl_at + entry->ttl_count, message->body, message->body_size);
+	memcpy(entry->ttl_at + entry->ttl_count, message->body, message->body_size);
 }
 
 /* Field by field: an initializer would clear the whole of ttl_at. */

@@ -72,9 +72,12 @@ static void mark_fixed(struct reading *r, size_t at)
 		r->fixed[i / 8] |= (uint8_t)(1 << i % 8);
 }
 
-static bool is_fixed(const struct reading *r, size_t at)
+static bool has_fixed(const struct reading *r, size_t at, size_t size)
 {
-	return at < FIXED_BITS && r->fixed[at / 8] & 1 << at % 8;
+	for (size_t i = at; i < at + size && i < FIXED_BITS; i++)
+		if (r->fixed[i / 8] & 1 << i % 8)
+			return true;
+	return false;
 }
 
 /* A set that a name points into stays as it is. */
@@ -86,15 +89,15 @@ static void keep_in_place(struct reading *r, size_t target)
 	}
 }
 
-/* Moves past a name, after it was followed to its end. Each run of labels starts before the one
- * that pointed to it, so that there is no loop. */
+/* Moves past a name, after it was followed to its end. Each run of labels lies before the one that
+ * pointed to it (RFC 1035 4.1.4: "a prior occurrence"), so that there is no loop. */
 static void pass_name(struct reading *r)
 {
 	struct crow_wire_reader name = r->in;
 	size_t start = name.at, after = 0, size = 0;
 	unsigned pointers = 0;
 
-	while (!name.failed && !is_fixed(r, name.at)) {
+	while (!name.failed) {
 		uint8_t length = crow_wire_get_u8(&name);
 
 		if (length >= LABEL_POINTER) {
@@ -104,14 +107,17 @@ static void pass_name(struct reading *r)
 			if (after == 0)
 				after = name.at;
 			if (target < CROW_WIRE_HEADER || target >= start ||
-			    ++pointers > POINTERS_MAX)
+			    ++pointers > POINTERS_MAX ||
+			    has_fixed(r, name.at - POINTER_SIZE, POINTER_SIZE))
 				break;
 			keep_in_place(r, target);
+			name.size = start;
 			name.at = start = target;
 			continue;
 		}
 		size += 1u + length;
-		if (length > LABEL_MAX || size > CROW_WIRE_NAME_MAX)
+		if (length > LABEL_MAX || size > CROW_WIRE_NAME_MAX ||
+		    has_fixed(r, name.at - 1, 1u + length))
 			break;
 		crow_wire_get_bytes(&name, length);
 		if (length == 0 && !name.failed) {
@@ -386,7 +392,7 @@ void crow_message_fail(struct crow_message *message, uint16_t rcode)
 	message->rcode = rcode;
 	message->truncated = message->authentic = message->edns = message->negative = false;
 	message->answers = message->authorities = message->additionals = 0;
-	message->body = NULL;
+	message->body = (const uint8_t *)"";
 	message->body_size = message->core_size = 0;
 	message->ttl_count = message->turn_count = 0;
 	message->ttl_s = CROW_MESSAGE_FAILURE_S;
@@ -396,19 +402,20 @@ bool crow_message_read(struct crow_message *message, const struct crow_query *as
 		       const uint8_t *bytes, size_t size)
 {
 	struct reading r = {
-		.in = {.bytes = bytes, .size = size, .at = 2}, /* behind the id */
+		.in = {.bytes = bytes, .size = size},
 		.asked = asked,
 		.message = message,
 		.least_ttl_s = UINT32_MAX,
 	};
-	uint16_t flags = crow_wire_get_u16(&r.in);
+	uint32_t id_and_flags = crow_wire_get_u32(&r.in);
+	uint16_t flags = (uint16_t)id_and_flags;
 	unsigned questions = crow_wire_get_u16(&r.in);
 	unsigned answers = crow_wire_get_u16(&r.in);
 	unsigned authorities = crow_wire_get_u16(&r.in);
 	unsigned additionals = crow_wire_get_u16(&r.in);
 	size_t body_at;
 
-	if (size < CROW_WIRE_HEADER || !(flags & FLAG_QR) || flags & OPCODES)
+	if (r.in.failed || !(flags & FLAG_QR) || flags & OPCODES)
 		return false;
 	crow_message_fail(message, flags & 15);
 	/* Who could not read a query may answer with a bare header. */

@@ -11,7 +11,8 @@
 
 enum { DNS_QR = 0x8000, DNS_AA = 0x0400, DNS_TC = 0x0200, DNS_RD = 0x0100, DNS_RA = 0x0080 };
 enum { DNS_AD = 0x0020, DNS_CD = 0x0010, DNS_DO = 0x8000 };
-enum { DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_AAAA = 28, DNS_OPT = 41 };
+enum { DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_TXT = 16, DNS_AAAA = 28 };
+enum { DNS_OPT = 41 };
 
 /* Where the question's name stands in every message. */
 #define DNS_OWNER 12
