@@ -2,6 +2,14 @@
 
 #include <errno.h>
 
+#define SECOND_NS INT64_C(1000000000)
+
+#define LIMIT_MAX_NS (3 * SECOND_NS)
+
+/* What a blocking connect() gets in all once an instance has failed. Linux sends the last one's SYN
+ * at 0, 1, 2, 3, 4, 5 and 7 s: who is there answers one of seven. */
+#define WHOLE_NS (10 * SECOND_NS)
+
 bool crow_attempt_is_remote(int error, bool nonblocking)
 {
 	switch (error) {
@@ -50,6 +58,8 @@ static struct crow_action try_instance(struct crow_attempt *attempt, enum crow_a
 	attempt->limit_at = 0;
 	if (!is_last(attempt) && attempt->each_ns > 0)
 		attempt->limit_at = now_ns + attempt->each_ns;
+	else if (attempt->index > 0 && !attempt->nonblocking)
+		attempt->limit_at = attempt->whole_at;
 	/* The application's own time-out ends the whole, not a single attempt of it. */
 	if (attempt->own_at != 0 && attempt->limit_at >= attempt->own_at)
 		attempt->limit_at = 0;
@@ -81,7 +91,8 @@ static struct crow_action next_instance(struct crow_attempt *attempt, int error,
 
 static struct crow_action on_failed(struct crow_attempt *attempt, int error, int64_t now_ns)
 {
-	if (crow_attempt_is_remote(error, attempt->nonblocking))
+	/* Whom an earlier connect() went to is not known. */
+	if (!attempt->earlier && crow_attempt_is_remote(error, attempt->nonblocking))
 		return next_instance(attempt, error, now_ns);
 	return give_up(attempt, error, 0);
 }
@@ -93,6 +104,35 @@ static struct crow_action on_interrupted(struct crow_attempt *attempt, bool rest
 		return finish(attempt, EINTR, 0);
 	return (struct crow_action){.kind = CROW_DO_CONTINUE,
 				    .limit_ns = limit_left(attempt, now_ns)};
+}
+
+void crow_attempt_shrink(struct crow_attempt *attempt, uint8_t count)
+{
+	attempt->count = count;
+	if (is_last(attempt))
+		attempt->limit_at = 0;
+}
+
+/* SO_SNDTIMEO has run out: ours, or the application's own. */
+static struct crow_action on_expired(struct crow_attempt *attempt, int64_t now_ns)
+{
+	if (attempt->limit_at == 0 && (attempt->own_at == 0 || now_ns < attempt->own_at))
+		return (struct crow_action){.kind = CROW_DO_CONTINUE,
+					    .limit_ns = limit_left(attempt, now_ns)};
+	if (attempt->limit_at == 0)
+		return finish(attempt, attempt->earlier ? EALREADY : EINPROGRESS, 0);
+	if (!is_last(attempt))
+		return next_instance(attempt, ETIMEDOUT, now_ns);
+	return (struct crow_action){.kind = CROW_DO_ABANDON, .blame = ETIMEDOUT};
+}
+
+/* A blocking connect() on a socket that connects already waits for that, wherever it goes to; and
+ * it is not ours to move. */
+static struct crow_action on_earlier(struct crow_attempt *attempt, int64_t now_ns)
+{
+	attempt->earlier = true;
+	crow_attempt_shrink(attempt, 1);
+	return on_expired(attempt, now_ns);
 }
 
 /* With a single instance there is nothing that we could do better than the kernel. */
@@ -131,6 +171,15 @@ static struct crow_action on_error(struct crow_attempt *attempt, int error, int6
 	return next_instance(attempt, error, now_ns);
 }
 
+int64_t crow_attempt_limit_ns(int64_t configured_ns, int64_t last_good_ns)
+{
+	int64_t limit_ns = 3 * last_good_ns;
+
+	if (limit_ns > LIMIT_MAX_NS)
+		limit_ns = LIMIT_MAX_NS;
+	return configured_ns == 0 || configured_ns > limit_ns ? configured_ns : limit_ns;
+}
+
 bool crow_attempt_hides_restarts(const struct crow_attempt *attempt)
 {
 	return attempt->limit_at != 0 && attempt->own_at == 0;
@@ -144,6 +193,7 @@ struct crow_action crow_attempt_start(struct crow_attempt *attempt, uint8_t coun
 		.count = count,
 		.nonblocking = nonblocking,
 		.each_ns = each_ns,
+		.whole_at = each_ns > 0 ? now_ns + WHOLE_NS : 0,
 		.own_at = own_ns > 0 ? now_ns + own_ns : 0,
 	};
 	return try_instance(attempt, CROW_DO_CONNECT, 0, now_ns);
@@ -160,11 +210,13 @@ struct crow_action crow_attempt_on(struct crow_attempt *attempt, struct crow_eve
 	case CROW_EVENT_FAILED:
 		return on_failed(attempt, event.error, now_ns);
 	case CROW_EVENT_EXPIRED:
-		if (attempt->limit_at == 0)
-			return finish(attempt, EINPROGRESS, 0);
-		return next_instance(attempt, ETIMEDOUT, now_ns);
+		return on_expired(attempt, now_ns);
 	case CROW_EVENT_INTERRUPTED:
 		return on_interrupted(attempt, event.restarts, now_ns);
+	case CROW_EVENT_EARLIER:
+		return on_earlier(attempt, now_ns);
+	case CROW_EVENT_BARRED:
+		return give_up(attempt, event.error, 0);
 	case CROW_EVENT_STUCK:
 		return give_up(attempt, attempt->first_error, 0);
 	case CROW_EVENT_BEGUN:

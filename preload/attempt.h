@@ -8,7 +8,9 @@
  *     FAILED, remote's fault, an instance is left -------------> next
  *     FAILED otherwise ----------------------------------------> return the first error
  *     EXPIRED, our limit --------------------------------------> next
+ *     EXPIRED, our limit for the whole ------------------------> abandon, return the first error
  *     EXPIRED, the application's own time-out -----------------> return EINPROGRESS
+ *     EARLIER: an earlier connect() was under way -------------> connect on, for that one alone
  *     INTERRUPTED, all handlers SA_RESTART --------------------> connect on
  *     INTERRUPTED otherwise -----------------------------------> return EINTR
  *
@@ -26,7 +28,8 @@
  *
  * What begins as TRYING and is PENDING goes on outside of the program's connect(), which returned
  * EINPROGRESS; from then on "return" tells nobody anything, and a failure is SETTLED instead.
- * The last instance has no limit but the application's own: it is left to the kernel.
+ * The last instance has no limit but the application's own, and on a blocking socket, after others
+ * have failed, one for the whole; the only one is left to the kernel.
  */
 #ifndef CROW_ATTEMPT_H
 #define CROW_ATTEMPT_H
@@ -46,13 +49,15 @@ enum crow_event_kind {
 	CROW_EVENT_FAILED,      /* error: connect()'s errno */
 	CROW_EVENT_EXPIRED,     /* the limit that the action gave ran out, still connecting */
 	CROW_EVENT_INTERRUPTED, /* by a signal; restarts: no handler is without SA_RESTART */
-	CROW_EVENT_STUCK,       /* the socket could not be reset for the next instance */
-	CROW_EVENT_BEGUN,       /* a non-blocking socket has begun to connect */
-	CROW_EVENT_QUIET,       /* it still does */
-	CROW_EVENT_WRITABLE,    /* it is connected */
-	CROW_EVENT_HUNG_UP,     /* it is not and will not be; why has not been asked */
-	CROW_EVENT_ERROR,       /* error: SO_ERROR; 0 = none, the program itself gave up */
-	CROW_EVENT_DELIVERED,   /* the program asks how it ended */
+	CROW_EVENT_EARLIER,     /* what is under way is not of this connect(); it still is */
+	CROW_EVENT_BARRED,      /* error: of the socket itself, whatever the instance */
+	CROW_EVENT_STUCK, /* the socket could not be reset for the next instance, or was abandoned */
+	CROW_EVENT_BEGUN,     /* a non-blocking socket has begun to connect */
+	CROW_EVENT_QUIET,     /* it still does */
+	CROW_EVENT_WRITABLE,  /* it is connected */
+	CROW_EVENT_HUNG_UP,   /* it is not and will not be; why has not been asked */
+	CROW_EVENT_ERROR,     /* error: SO_ERROR; 0 = none, the program itself gave up */
+	CROW_EVENT_DELIVERED, /* the program asks how it ended */
 };
 
 struct crow_event {
@@ -69,6 +74,7 @@ enum crow_action_kind {
 	CROW_DO_ASK,      /* SO_ERROR, which takes the error off the socket */
 	CROW_DO_WAIT,     /* until the program waits, or the limit is over */
 	CROW_DO_SETTLE,   /* leave the socket as it is */
+	CROW_DO_ABANDON,  /* reset the socket, and stop */
 	CROW_DO_RETURN,   /* error; 0 = connected */
 };
 
@@ -84,19 +90,29 @@ struct crow_attempt {
 	uint8_t index; /* of the instance being tried */
 	uint8_t count; /* of instances to try, at least 1 */
 	bool nonblocking;
-	bool told; /* the program's connect() has returned EINPROGRESS */
+	bool told;    /* the program's connect() has returned EINPROGRESS */
+	bool earlier; /* what is waited for was begun by an earlier connect() */
 	int first_error;
 	int64_t each_ns;    /* what an instance gets that is not the last; 0 = no limit */
 	int64_t started_ns; /* of this instance's attempt */
+	int64_t whole_at;   /* when the whole ends, if others have failed by then */
 	int64_t limit_at;   /* when our limit runs out, 0 = the attempt has none */
 	int64_t own_at;     /* when the application's own time-out runs out, 0 = it has none */
 };
+
+/* How long an instance gets that is not the last: what is configured, or three times what the last
+ * good connect to the service took if that is more, which no good instance exceeds by far; but no
+ * more than 3 s, or what is configured. 0 = no limit. */
+int64_t crow_attempt_limit_ns(int64_t configured_ns, int64_t last_good_ns);
 
 /* own_ns: the application's SO_SNDTIMEO, 0 = none. All times of one monotonic clock, > 0. */
 struct crow_action crow_attempt_start(struct crow_attempt *attempt, uint8_t count, bool nonblocking,
 				      int64_t each_ns, int64_t own_ns, int64_t now_ns);
 struct crow_action crow_attempt_on(struct crow_attempt *attempt, struct crow_event event,
 				   int64_t now_ns);
+
+/* There are so many instances after all, at least the one being tried. */
+void crow_attempt_shrink(struct crow_attempt *attempt, uint8_t count);
 
 /* True while a limit of ours makes the kernel say EINTR where it would have restarted connect().
  * Without a limit it has restarted whatever is to be; with the application's own it never does

@@ -17,39 +17,32 @@
 #include "preload/real.h"
 #include "resolver/pick.h"
 
-static bool is_ours(const struct crow_target *asked)
+static bool decide_by(enum crow_current_age age, const struct crow_target *asked,
+		      struct crow_decision *out)
 {
-	struct crow_owner owner;
-	struct crow_current view;
-	uint32_t probe = 0;
-	bool ours;
-
-	if (!crow_current_enter(&view, CROW_CURRENT_SECOND))
-		return false;
-	ours = crow_image_next_owner(view.image, &asked->addr, asked->port, &probe, &owner);
-	crow_current_leave(&view);
-	return ours;
-}
-
-static bool decide(const struct crow_target *asked, struct crow_decision *out)
-{
-	uint64_t recent[CROW_RECENT_MAX];
-	struct crow_hints hints = {recent, CROW_RECENT_MAX};
 	struct crow_current view;
 
-	/* The look-up that the address came from looked for a new file as a rule: that will do. */
-	if (!crow_current_enter(&view, CROW_CURRENT_TICK))
+	if (!crow_current_enter(&view, age))
 		return false;
-	crow_names_recent(recent);
-	crow_decide(view.image, asked, &hints, crow_pick_point(crow_current_next_seq(&view)), out);
+	crow_decide(view.image, asked, crow_names_recent(),
+		    crow_pick_point(crow_current_next_seq(&view)), out);
 	crow_current_leave(&view);
 	return out->count > 0;
+}
+
+/* An address that only looks like ours is known by the image of this second: no other is looked
+ * for. For one that is, the look-up that it came from looked for a new file as a rule. */
+static bool decide(const struct crow_target *asked, struct crow_decision *out)
+{
+	if (!decide_by(CROW_CURRENT_SECOND, asked, out))
+		return false;
+	return crow_current_is(CROW_CURRENT_TICK) || decide_by(CROW_CURRENT_TICK, asked, out);
 }
 
 /* While the connection is under way it may be in the table of pending ones, for whoever waits in
  * another thread: with a single instance there is nothing that others could help with. The calls
  * do not block, so that cancellation can wait: cut off here, the slot would stay held. */
-static int connect_nonblocking(struct crow_course *course, const struct crow_socket *facts)
+static int connect_nonblocking(struct crow_course *course)
 {
 	struct crow_action action;
 	int cancel, slot;
@@ -59,11 +52,33 @@ static int connect_nonblocking(struct crow_course *course, const struct crow_soc
 	slot = course->decision.count > 1 ? crow_pending_claim(course->fd) : -1;
 	if (slot < 0)
 		course->decision.count = 1;
-	action = crow_course_run(course, crow_course_start(course, facts));
+	action = crow_course_run(course, crow_course_start(course, true));
 	if (slot >= 0)
 		crow_pending_release(slot, course, action);
 	pthread_setcancelstate(cancel, NULL);
 	return action.kind == CROW_DO_RETURN ? action.error : EINPROGRESS;
+}
+
+/* To the address that the program asked for it may go with any protocol. */
+static bool may_go_there(struct crow_course *course)
+{
+	const struct crow_target *first = &course->decision.targets[0];
+
+	if (first->port == course->asked.port &&
+	    crow_addr_compare(&first->addr, &course->asked.addr) == 0)
+		return true;
+	course->is_tcp = crow_fd_is_tcp(course->fd);
+	return course->is_tcp;
+}
+
+/* Where IPv6 instances are few, IPv4 ones will do for a socket that takes both. */
+static void widen(struct crow_course *course)
+{
+	struct crow_decision *decision = &course->decision;
+
+	if (decision->mapped > 0 && !crow_fd_is_dual_stack(course->fd))
+		decision->mapped = 0;
+	decision->count += decision->mapped;
 }
 
 /* Apart from connect(), so that the way of all other addresses has no large frame. */
@@ -77,19 +92,20 @@ static __attribute__((noinline)) int connect_ours(int fd, const struct sockaddr 
 		.family = addr->sa_family,
 		.asked = *asked,
 	};
-	struct crow_socket facts;
 	int saved = errno;
+	bool nonblocking;
 	int error;
 
-	if (!crow_fd_ask(fd, &facts) || !crow_decide_socket(&facts) ||
-	    !decide(asked, &course.decision)) {
+	if (!decide(asked, &course.decision) || !crow_fd_ask(fd, &nonblocking) ||
+	    !may_go_there(&course)) {
 		errno = saved;
 		return crow_real_connect(fd, addr, len);
 	}
-	if (facts.nonblocking)
-		error = connect_nonblocking(&course, &facts);
+	widen(&course);
+	if (nonblocking)
+		error = connect_nonblocking(&course);
 	else
-		error = crow_course_run(&course, crow_course_start(&course, &facts)).error;
+		error = crow_course_run(&course, crow_course_start(&course, false)).error;
 	errno = error != 0 ? error : saved;
 	return error != 0 ? -1 : 0;
 }
@@ -119,7 +135,7 @@ static int connect_any(int fd, const struct sockaddr *addr, socklen_t len)
 		return result;
 	if (!crow_addr_from_sockaddr(addr, len, &asked.addr, &asked.port))
 		return crow_real_connect(fd, addr, len);
-	if (__builtin_expect(crow_current_may_have(&asked.addr), 0) && is_ours(&asked))
+	if (__builtin_expect(crow_current_may_have(&asked.addr), 0))
 		return connect_ours(fd, addr, len, &asked);
 	return crow_real_connect(fd, addr, len);
 }

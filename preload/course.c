@@ -68,12 +68,25 @@ static void set_timeout(struct crow_course *course, int64_t timeout_ns)
 		course->set_timeout_ns = timeout_ns;
 }
 
-static struct crow_event event_of(const struct crow_course *course, int error)
+/* An IPv6 socket that is not for IPv4 says so like this, and would of all instances. */
+static bool is_barred(const struct crow_course *course, int error)
+{
+	return error == ENETUNREACH && course->family == AF_INET6 &&
+	       crow_addr_is_v4(&current_target(course)->addr) && !crow_fd_is_dual_stack(course->fd);
+}
+
+static struct crow_event event_of(const struct crow_course *course,
+				  const struct crow_action *action, int error)
 {
 	if (error == 0)
 		return (struct crow_event){.kind = CROW_EVENT_CONNECTED};
+	if (is_barred(course, error))
+		return (struct crow_event){.kind = CROW_EVENT_BARRED, .error = error};
 	if (course->attempt.nonblocking && error == EINPROGRESS)
 		return (struct crow_event){.kind = CROW_EVENT_BEGUN};
+	/* The first thing that the kernel says of a connect() that it did not begin. */
+	if (!course->attempt.nonblocking && error == EALREADY && action->kind == CROW_DO_CONNECT)
+		return (struct crow_event){.kind = CROW_EVENT_EARLIER};
 	/* SO_SNDTIMEO ran out: EINPROGRESS, or EALREADY when waiting on after a signal. */
 	if (!course->attempt.nonblocking && (error == EINPROGRESS || error == EALREADY))
 		return (struct crow_event){.kind = CROW_EVENT_EXPIRED};
@@ -85,15 +98,21 @@ static struct crow_event event_of(const struct crow_course *course, int error)
 	return (struct crow_event){.kind = CROW_EVENT_FAILED, .error = error};
 }
 
+static bool reset(struct crow_course *course)
+{
+	if (!crow_fd_reset(course->fd))
+		return false;
+	crow_options_restore(course->fd, &course->options);
+	return true;
+}
+
 static struct crow_event try_target(struct crow_course *course, const struct crow_action *action)
 {
-	if (action->kind == CROW_DO_NEXT && course->attempt.nonblocking)
-		crow_fd_save_options(course->fd, &course->options);
-	if (action->kind == CROW_DO_NEXT && !crow_fd_reset(course->fd, &course->options))
+	if (action->kind == CROW_DO_NEXT && !reset(course))
 		return (struct crow_event){.kind = CROW_EVENT_STUCK};
 	if (!course->attempt.nonblocking)
 		set_timeout(course, action->limit_ns);
-	return event_of(course, connect_target(course) == 0 ? 0 : errno);
+	return event_of(course, action, connect_target(course) == 0 ? 0 : errno);
 }
 
 static struct crow_event look(const struct crow_course *course)
@@ -107,6 +126,20 @@ static struct crow_event look(const struct crow_course *course)
 	return (struct crow_event){.kind = CROW_EVENT_QUIET};
 }
 
+/* What another protocol's connect() waits for: a second one need not wait. */
+static struct crow_event wait_out(struct crow_course *course)
+{
+	struct pollfd ready = {.fd = course->fd, .events = POLLOUT};
+	int error;
+
+	if (crow_real_poll(&ready, 1, -1) < 0)
+		return event_of(course, &(struct crow_action){.kind = CROW_DO_CONTINUE}, errno);
+	error = crow_fd_take_error(course->fd);
+	if (error == 0)
+		return (struct crow_event){.kind = CROW_EVENT_CONNECTED};
+	return (struct crow_event){.kind = CROW_EVENT_BARRED, .error = error};
+}
+
 static struct crow_event perform(struct crow_course *course, const struct crow_action *action)
 {
 	switch (action->kind) {
@@ -115,9 +148,45 @@ static struct crow_event perform(struct crow_course *course, const struct crow_a
 	case CROW_DO_ASK:
 		return (struct crow_event){.kind = CROW_EVENT_ERROR,
 					   .error = crow_fd_take_error(course->fd)};
+	case CROW_DO_ABANDON:
+		reset(course);
+		return (struct crow_event){.kind = CROW_EVENT_STUCK};
+	case CROW_DO_CONTINUE:
+		return course->is_alien ? wait_out(course) : try_target(course, action);
 	default:
 		return try_target(course, action);
 	}
+}
+
+/* How long the last good connect to a service took, where that was long: us, and above them the
+ * service's index. Relaxed, a hint; one that is of another service, or an old one, means that an
+ * attempt's limit is the configured one. */
+#define SLOW_SERVICES 16
+static _Atomic uint64_t slow[SLOW_SERVICES];
+
+static int64_t limit_of(const struct crow_decision *decision)
+{
+	uint64_t entry = atomic_load_explicit(&slow[decision->service % SLOW_SERVICES],
+					      memory_order_relaxed);
+	int64_t last_good_ns =
+		entry >> 32 == decision->service ? (int64_t)(uint32_t)entry * 1000 : 0;
+
+	return crow_attempt_limit_ns((int64_t)decision->attempt_timeout_ms * 1000000, last_good_ns);
+}
+
+/* An event loop may have been busy meanwhile; the round trip itself is the kernel's to know. */
+static void note_good(const struct crow_course *course, int64_t took_ns)
+{
+	const struct crow_decision *decision = &course->decision;
+	int64_t configured_ns = (int64_t)decision->attempt_timeout_ms * 1000000;
+	uint64_t entry = (uint64_t)decision->service << 32;
+
+	if (crow_attempt_limit_ns(configured_ns, took_ns) != configured_ns)
+		entry |= crow_fd_round_trip_us(course->fd);
+	else if (limit_of(decision) == configured_ns)
+		return;
+	atomic_store_explicit(&slow[decision->service % SLOW_SERVICES], entry,
+			      memory_order_relaxed);
 }
 
 /* An instance that fails each connect of a busy program is reported ten times a second: a report
@@ -147,13 +216,13 @@ static void report_failure(const struct crow_course *course, const struct crow_t
 		.port = target->port,
 		.error = (uint32_t)error,
 		.elapsed_us = (uint32_t)((now_ns - started_ns) / 1000),
-		.name_length = strlen(course->decision.service),
+		.name_length = strlen(course->decision.name),
 	};
 	int cancel;
 
 	if (!is_news(target, now_ns))
 		return;
-	memcpy(report.name, course->decision.service, report.name_length);
+	memcpy(report.name, course->decision.name, report.name_length);
 	/* A thread that is cancelled in sendto() would leave the socket open. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	crow_report_send(&report, crow_current_dir());
@@ -162,8 +231,49 @@ static void report_failure(const struct crow_course *course, const struct crow_t
 
 void crow_course_blame(const struct crow_course *course, int error)
 {
-	report_failure(course, current_target(course), error, crow_course_now_ns(),
-		       course->attempt.started_ns);
+	if (!course->is_alien)
+		report_failure(course, current_target(course), error, crow_course_now_ns(),
+			       course->attempt.started_ns);
+}
+
+/* Whether the event may make another instance's turn come. */
+static bool may_move(const struct crow_attempt *attempt, enum crow_event_kind kind, int64_t now_ns)
+{
+	if (kind == CROW_EVENT_QUIET)
+		return attempt->limit_at != 0 && now_ns >= attempt->limit_at;
+	return kind == CROW_EVENT_FAILED || kind == CROW_EVENT_EXPIRED ||
+	       kind == CROW_EVENT_HUNG_UP;
+}
+
+/* The image is asked for the other instances when the first has failed, and may have fewer by then
+ * than when it was asked for the first. */
+static void draw_others(struct crow_course *course)
+{
+	struct crow_decision *decision = &course->decision;
+	struct crow_current view;
+
+	if (crow_current_enter(&view, CROW_CURRENT_TICK)) {
+		crow_decide_others(view.image, &course->asked, decision);
+		crow_current_leave(&view);
+	}
+	decision->count = decision->drawn;
+	crow_attempt_shrink(&course->attempt, decision->count);
+}
+
+/* A connect to exactly an instance's address is the program's own, whatever the protocol: which one
+ * it is, is asked for when it has failed. Others stay where they are, and nobody is blamed. */
+static void check_protocol(struct crow_course *course, struct crow_event *event)
+{
+	if (!course->is_tcp && !course->is_alien) {
+		course->is_tcp = crow_fd_is_tcp(course->fd);
+		course->is_alien = !course->is_tcp;
+	}
+	if (!course->is_alien)
+		return;
+	crow_attempt_shrink(&course->attempt, 1);
+	course->decision.count = 1;
+	if (event->kind == CROW_EVENT_FAILED)
+		event->kind = CROW_EVENT_BARRED;
 }
 
 /* One event through the state machine; what it blames on an instance is reported. */
@@ -172,13 +282,22 @@ static struct crow_action advance(struct crow_course *course, struct crow_event 
 	struct crow_target target = *current_target(course);
 	int64_t started_ns = course->attempt.started_ns;
 	int64_t now = crow_course_now_ns();
-	struct crow_action action = crow_attempt_on(&course->attempt, event, now);
-	const struct crow_target *next = current_target(course);
+	const struct crow_target *next;
+	struct crow_action action;
 
+	if (may_move(&course->attempt, event.kind, now)) {
+		check_protocol(course, &event);
+		if (course->decision.drawn < course->attempt.count)
+			draw_others(course);
+	}
+	if (event.kind == CROW_EVENT_CONNECTED || event.kind == CROW_EVENT_WRITABLE)
+		note_good(course, now - started_ns);
+	action = crow_attempt_on(&course->attempt, event, now);
+	next = current_target(course);
 	if (action.blame != 0)
 		report_failure(course, &target, action.blame, now, started_ns);
 	if (action.kind == CROW_DO_NEXT)
-		crow_trace_redirect(course->decision.service,
+		crow_trace_redirect(course->decision.name,
 				    (struct crow_trace_place){&target.addr, target.port},
 				    action.blame, now - started_ns,
 				    (struct crow_trace_place){&next->addr, next->port});
@@ -215,20 +334,20 @@ void crow_course_restore(struct crow_course *course)
 		set_timeout(course, course->own_timeout_ns);
 }
 
-struct crow_action crow_course_start(struct crow_course *course, const struct crow_socket *facts)
+struct crow_action crow_course_start(struct crow_course *course, bool nonblocking)
 {
-	int64_t each_ns = (int64_t)course->decision.attempt_timeout_ms * 1000000;
-
-	/* With one instance there is nothing to save time or options for; a non-blocking socket
-	 * has its options still when it fails. */
-	if (course->decision.count > 1 && !facts->nonblocking) {
-		crow_fd_save_options(course->fd, &course->options);
-		course->own_timeout = crow_fd_send_timeout(course->fd);
+	/* With one instance there is nothing to save time or options for. */
+	if (course->decision.count > 1)
+		crow_options_save(course->fd, &course->options);
+	if (course->decision.count > 1 && !nonblocking) {
+		if (crow_options_may_be_set(CROW_OPTION_SEND_TIMEOUT))
+			course->own_timeout = crow_fd_send_timeout(course->fd);
 		course->own_timeout_ns = to_ns(course->own_timeout);
 		course->set_timeout_ns = course->own_timeout_ns;
 	}
-	return crow_attempt_start(&course->attempt, course->decision.count, facts->nonblocking,
-				  each_ns, course->own_timeout_ns, crow_course_now_ns());
+	return crow_attempt_start(&course->attempt, course->decision.count, nonblocking,
+				  limit_of(&course->decision), course->own_timeout_ns,
+				  crow_course_now_ns());
 }
 
 static bool is_callers(enum crow_action_kind kind)

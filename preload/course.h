@@ -9,6 +9,7 @@
 #include "preload/attempt.h"
 #include "preload/decide.h"
 #include "preload/fd.h"
+#include "preload/options.h"
 
 struct crow_course {
 	int fd;
@@ -18,6 +19,8 @@ struct crow_course {
 	struct crow_target asked;
 	struct crow_decision decision;
 	struct crow_attempt attempt;
+	bool is_tcp;                /* it is known to be; asked for when it matters */
+	bool is_alien;              /* it is known not to be */
 	struct timeval own_timeout; /* the application's SO_SNDTIMEO, zero = none */
 	int64_t own_timeout_ns;
 	int64_t set_timeout_ns; /* what the socket has now */
@@ -29,7 +32,7 @@ struct crow_course {
 int64_t crow_course_now_ns(void);
 
 /* The first action. */
-struct crow_action crow_course_start(struct crow_course *course, const struct crow_socket *facts);
+struct crow_action crow_course_start(struct crow_course *course, bool nonblocking);
 
 /* Carries out the action and those that follow from it, to one that the caller has to do:
  * CROW_DO_RETURN, CROW_DO_WAIT or CROW_DO_SETTLE. Clobbers errno. A non-blocking socket makes no

@@ -299,6 +299,14 @@ bool crow_current_may_have(const struct crow_addr *addr)
 	       atomic_load_explicit(&set->filter[bit / 64], memory_order_relaxed) >> bit % 64 & 1;
 }
 
+bool crow_current_is(enum crow_current_age age)
+{
+	struct crow_current_set *set =
+		root != NULL ? atomic_load_explicit(&root->set, memory_order_acquire) : NULL;
+
+	return set != NULL && !is_look_due(set, age, coarse_now_ns());
+}
+
 bool crow_current_enter(struct crow_current *view, enum crow_current_age age)
 {
 	struct crow_current_set *set = fresh_set(age);

@@ -44,6 +44,9 @@ const char *crow_current_dir(void);
  * True means maybe. errno is kept. */
 bool crow_current_may_have(const struct crow_addr *addr);
 
+/* True if the current image is as fresh as that: no look is due. */
+bool crow_current_is(enum crow_current_age age);
+
 /* Between enter and leave the image stays as it is: microseconds, and no call that may block or be
  * a cancellation point. errno is kept. False: there is none, and nothing to leave. */
 bool crow_current_enter(struct crow_current *view, enum crow_current_age age);

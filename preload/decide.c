@@ -21,43 +21,29 @@ uint64_t crow_service_key(const struct crow_image *img, uint32_t index)
 	return crow_name_hash(name, strlen(name)) ^ crow_name_hash(source, strlen(source)) << 1;
 }
 
-bool crow_decide_socket(const struct crow_socket *socket)
+/* Whether an owner is the likelier one: the program's last look-up tells services at one address
+ * apart. */
+static bool is_likelier(const struct crow_image *img, const struct crow_owner *owner,
+			const struct crow_owner *other, const struct crow_recent *recent)
 {
-	if (socket->protocol != IPPROTO_TCP && socket->protocol != IPPROTO_MPTCP)
-		return false;
-	if (!socket->is_stream || socket->fast_open)
-		return false;
-	return socket->nonblocking || socket->fresh;
-}
-
-/* The lower the likelier: the program's last look-up tells services at one address apart. */
-static size_t rank(const struct crow_image *img, const struct crow_owner *owner,
-		   const struct crow_hints *hints)
-{
-	uint64_t key = crow_service_key(img, owner->service);
-	size_t position = 0;
-
-	while (position < hints->count && hints->recent[position] != key)
-		position++;
-	return owner->exact ? position : hints->count + 1 + position;
+	if (owner->exact != other->exact)
+		return owner->exact;
+	return crow_recent_age(recent, crow_service_key(img, owner->service)) <
+	       crow_recent_age(recent, crow_service_key(img, other->service));
 }
 
 static bool choose_owner(const struct crow_image *img, const struct crow_target *asked,
-			 const struct crow_hints *hints, struct crow_owner *out)
+			 const struct crow_recent *recent, struct crow_owner *out)
 {
-	size_t best = SIZE_MAX;
 	struct crow_owner owner;
 	uint32_t probe = 0;
 
-	while (crow_image_next_owner(img, &asked->addr, asked->port, &probe, &owner)) {
-		size_t its = rank(img, &owner, hints);
-
-		if (its < best) {
-			best = its;
+	if (!crow_image_next_owner(img, &asked->addr, asked->port, &probe, out))
+		return false;
+	while (crow_image_next_owner(img, &asked->addr, asked->port, &probe, &owner))
+		if (is_likelier(img, &owner, out, recent))
 			*out = owner;
-		}
-	}
-	return best != SIZE_MAX;
+	return true;
 }
 
 static struct crow_target target_of(const struct crow_snap_instance *instance)
@@ -76,55 +62,122 @@ static uint64_t scatter(uint64_t point)
 	return point ^ point >> 31;
 }
 
-/* The instances to try, best first, as indices into the image. */
-static size_t plan(const struct crow_image *img, const struct crow_owner *owner,
-		   enum crow_family family, uint64_t point, uint32_t out[CROW_TARGETS_MAX])
+static uint8_t at_most(uint32_t count)
+{
+	return count < CROW_TARGETS_MAX ? (uint8_t)count : CROW_TARGETS_MAX;
+}
+
+static void count_targets(const struct crow_snap_service *service, enum crow_family family,
+			  struct crow_decision *out)
+{
+	uint32_t own = family == CROW_V4 ? service->up4 : service->up6;
+
+	out->count = at_most(own);
+	if (family == CROW_V6)
+		out->mapped = at_most(own + service->up4) - out->count;
+}
+
+/* The first instance to try, as an index into the image; CROW_SNAP_NONE if there is none. */
+static uint32_t first_of(const struct crow_image *img, const struct crow_owner *owner,
+			 enum crow_family family, uint64_t point)
 {
 	const struct crow_snap_instance *asked = crow_image_instance(img, owner->instance);
-	size_t count;
+	uint32_t picked;
 
-	if (asked == NULL || asked->state != CROW_STATE_UP) {
-		count = crow_pick_several(img, owner->service, family, point, out,
-					  CROW_TARGETS_MAX);
-		if (count > 0 || asked == NULL)
-			return count;
-		/* Nobody is up. The one asked for is what the program would get without us. */
-		out[0] = owner->instance;
-		return 1;
-	}
-	out[0] = owner->instance;
-	for (count = 1; count < CROW_TARGETS_MAX; count++) {
-		point = scatter(point);
-		out[count] = crow_pick_other(img, owner->service, family, point, out, count);
-		if (out[count] == CROW_SNAP_NONE)
-			break;
-	}
-	return count;
+	if (asked != NULL && asked->state == CROW_STATE_UP)
+		return owner->instance;
+	picked = crow_pick_at(img, owner->service, family, point);
+	/* Nobody is up. The one asked for is what the program would get without us. */
+	return picked != CROW_SNAP_NONE ? picked : owner->instance;
+}
+
+static enum crow_family family_of(const struct crow_target *target)
+{
+	return crow_addr_is_v4(&target->addr) ? CROW_V4 : CROW_V6;
 }
 
 void crow_decide(const struct crow_image *img, const struct crow_target *asked,
-		 const struct crow_hints *hints, uint64_t point, struct crow_decision *out)
+		 const struct crow_recent *recent, uint64_t point, struct crow_decision *out)
 {
-	enum crow_family family = crow_addr_is_v4(&asked->addr) ? CROW_V4 : CROW_V6;
+	const struct crow_snap_instance *first;
 	const struct crow_snap_service *service;
-	uint32_t indices[CROW_TARGETS_MAX];
 	struct crow_owner owner;
-	size_t count;
 
-	out->count = 0;
-	if (!choose_owner(img, asked, hints, &owner))
+	out->count = out->drawn = out->mapped = 0;
+	if (!choose_owner(img, asked, recent, &owner))
 		return;
 	service = crow_image_service(img, owner.service);
-	if (service == NULL)
+	first = crow_image_instance(img, first_of(img, &owner, family_of(asked), point));
+	if (service == NULL || first == NULL)
 		return;
-	count = plan(img, &owner, family, point, indices);
-	for (size_t i = 0; i < count; i++) {
-		const struct crow_snap_instance *instance = crow_image_instance(img, indices[i]);
-
-		if (instance != NULL)
-			out->targets[out->count++] = target_of(instance);
-	}
+	count_targets(service, family_of(asked), out);
+	if (out->count == 0)
+		out->count = 1;
+	out->targets[out->drawn++] = target_of(first);
+	out->point = point;
+	out->service = owner.service;
 	out->attempt_timeout_ms = service->attempt_timeout_ms;
-	out->service[0] = '\0';
-	strncat(out->service, crow_image_string(img, service->name), CROW_NAME_MAX);
+	out->name[0] = '\0';
+	strncat(out->name, crow_image_string(img, service->name), CROW_NAME_MAX);
+}
+
+/* The service in an image that may be a later one, or CROW_SNAP_NONE. */
+static uint32_t find_again(const struct crow_image *img, const struct crow_target *asked,
+			   const char *name)
+{
+	struct crow_owner owner;
+	uint32_t probe = 0;
+
+	while (crow_image_next_owner(img, &asked->addr, asked->port, &probe, &owner)) {
+		const struct crow_snap_service *service = crow_image_service(img, owner.service);
+
+		if (service != NULL &&
+		    strncmp(crow_image_string(img, service->name), name, CROW_NAME_MAX) == 0)
+			return owner.service;
+	}
+	return CROW_SNAP_NONE;
+}
+
+/* The index of an instance of the service by its address, or CROW_SNAP_NONE. */
+static uint32_t index_of(const struct crow_image *img, uint32_t service,
+			 const struct crow_target *target)
+{
+	struct crow_owner owner;
+	uint32_t probe = 0;
+
+	while (crow_image_next_owner(img, &target->addr, target->port, &probe, &owner))
+		if (owner.service == service && owner.exact)
+			return owner.instance;
+	return CROW_SNAP_NONE;
+}
+
+static void draw(const struct crow_image *img, uint32_t service, enum crow_family family,
+		 uint32_t tried[CROW_TARGETS_MAX], struct crow_decision *decision)
+{
+	while (decision->drawn < decision->count) {
+		const struct crow_snap_instance *instance;
+		uint32_t index;
+
+		decision->point = scatter(decision->point);
+		index = crow_pick_other(img, service, family, decision->point, tried,
+					decision->drawn);
+		instance = crow_image_instance(img, index);
+		if (instance == NULL)
+			return;
+		tried[decision->drawn] = index;
+		decision->targets[decision->drawn++] = target_of(instance);
+	}
+}
+
+void crow_decide_others(const struct crow_image *img, const struct crow_target *asked,
+			struct crow_decision *decision)
+{
+	uint32_t service = find_again(img, asked, decision->name);
+	uint32_t tried[CROW_TARGETS_MAX];
+
+	for (uint8_t i = 0; i < decision->drawn; i++)
+		tried[i] = index_of(img, service, &decision->targets[i]);
+	draw(img, service, family_of(asked), tried, decision);
+	if (decision->mapped > 0)
+		draw(img, service, CROW_V4, tried, decision);
 }

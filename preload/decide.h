@@ -5,6 +5,7 @@
 #ifndef CROW_DECIDE_H
 #define CROW_DECIDE_H
 
+#include "preload/recent.h"
 #include "resolver/image.h"
 #include "resolver/name.h"
 
@@ -17,37 +18,30 @@ struct crow_target {
 	uint16_t port;
 };
 
-/* What the kernel says of the socket (fd.h fills it). */
-struct crow_socket {
-	int protocol;
-	bool is_stream;   /* it has TCP's options, which a raw socket of that protocol has not */
-	bool fast_open;   /* TCP_FASTOPEN_CONNECT: the first bytes ride in the SYN */
-	bool nonblocking; /* O_NONBLOCK */
-	bool fresh;       /* neither connected nor connecting; not asked if nonblocking */
-};
-
-/* Services by key, the one whose name was resolved last first. */
-struct crow_hints {
-	const uint64_t *recent;
-	size_t count;
-};
-
+/* The first target alone is drawn with the decision: the others are not needed as a rule. */
 struct crow_decision {
-	uint8_t count; /* of targets; 0 = pass through */
+	uint8_t count;  /* of instances to try, at most; 0 = pass through */
+	uint8_t drawn;  /* of targets */
+	uint8_t mapped; /* so many more on a dual-stack socket; the caller adds them to count, or
+			 * makes it 0 */
 	struct crow_target targets[CROW_TARGETS_MAX];
+	uint64_t point;   /* where the others are drawn */
+	uint32_t service; /* its index in that image */
 	uint32_t attempt_timeout_ms;
-	char service[CROW_NAME_MAX + 1]; /* its name, cut to that length */
+	char name[CROW_NAME_MAX + 1]; /* of the service, cut to that length */
 };
 
 /* Tells services of an image apart, and stays the same from image to image. */
 uint64_t crow_service_key(const struct crow_image *img, uint32_t service);
 
-/* Whether connects of this socket may be redirected at all. */
-bool crow_decide_socket(const struct crow_socket *socket);
-
 /* Where connect(asked) goes: to the instance asked for if it is up; else, and if the address alone
  * does not tell which one is meant, to a pick at the point. Instances of asked's family alone. */
 void crow_decide(const struct crow_image *img, const struct crow_target *asked,
-		 const struct crow_hints *hints, uint64_t point, struct crow_decision *out);
+		 const struct crow_recent *recent, uint64_t point, struct crow_decision *out);
+
+/* Draws the targets that are missing, of this image, which may be a later one: if it has fewer, they
+ * are fewer. IPv4 comes after IPv6: a socket that was mapped once stays so (Linux). */
+void crow_decide_others(const struct crow_image *img, const struct crow_target *asked,
+			struct crow_decision *decision);
 
 #endif

@@ -8,28 +8,12 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include "preload/options.h"
 #include "preload/real.h"
 
-/* From linux/tcp.h of 6.15, which Debian 12 has not. */
-#ifndef TCP_RTO_MIN_US
-#define TCP_RTO_MIN_US 45
-#endif
-#ifndef TCP_DELACK_MAX_US
-#define TCP_DELACK_MAX_US 46
-#endif
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
-
-/* What a socket has for TCP_MAXSEG until it is set or connects (RFC 1122 4.2.2.6). */
-#define DEFAULT_SEGMENT 536
-
-/* What TCP_MAXSEG is less by while the socket connects (RFC 7323, and two bytes of padding). */
-#define TIMESTAMPS_SIZE 12
-
-/* linux/include/net/tcp.h: the largest window before and after scaling. */
-#define WINDOW_MAX       65535
-#define WINDOW_SCALE_MAX 14
 
 static bool get_int(int fd, int level, int option, int *value)
 {
@@ -40,49 +24,70 @@ static bool get_int(int fd, int level, int option, int *value)
 
 static bool set_int(int fd, int level, int option, int value)
 {
-	return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
+	return crow_real_setsockopt(fd, level, option, &value, sizeof(value)) == 0;
 }
 
-/* The first byte of struct tcp_info is the state. CLOSE is that of a socket that was not used, or
- * whose connection failed. */
-static bool is_closed(int fd)
+/* The kernel answers this question for a TCP socket in any state, and for no other protocol, and it
+ * is the cheapest of that kind: two thirds of a getsockopt(). */
+static bool is_plain_tcp(int fd)
 {
-	uint8_t state;
-	socklen_t len = sizeof(state);
-
-	return crow_real_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) == 0 &&
-	       state == TCP_CLOSE;
+	return sockatmark(fd) >= 0;
 }
 
-/* What has this option is a TCP or MPTCP socket: most are told by this one call. */
-static bool ask_protocol(int fd, struct crow_socket *out)
+static bool is_mptcp(int fd)
+{
+	int protocol, type;
+
+	return get_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) && protocol == IPPROTO_MPTCP &&
+	       get_int(fd, SOL_SOCKET, SO_TYPE, &type) && type == SOCK_STREAM;
+}
+
+/* MPTCP knows the option since Linux 6.2, and before that no fast open either. */
+static bool is_fast_open(int fd)
 {
 	int fast_open = 0;
 
-	out->protocol = IPPROTO_TCP;
-	out->is_stream = get_int(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &fast_open);
-	out->fast_open = fast_open != 0;
-	if (out->is_stream)
-		return true;
-	/* MPTCP knows it since Linux 6.2, and before that no fast open either. */
-	out->is_stream = true;
-	return get_int(fd, SOL_SOCKET, SO_PROTOCOL, &out->protocol) &&
-	       out->protocol == IPPROTO_MPTCP;
+	return crow_options_may_be_set(CROW_OPTION_FAST_OPEN) &&
+	       get_int(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &fast_open) && fast_open != 0;
 }
 
-bool crow_fd_ask(int fd, struct crow_socket *out)
+bool crow_fd_ask(int fd, bool *nonblocking)
 {
-	int flags;
+	int flags = fcntl(fd, F_GETFL);
 
-	*out = (struct crow_socket){0};
-	if (!ask_protocol(fd, out))
-		return false;
-	flags = fcntl(fd, F_GETFL);
-	if (flags < 0)
-		return false;
-	out->nonblocking = (flags & O_NONBLOCK) != 0;
-	out->fresh = !out->nonblocking && is_closed(fd);
-	return true;
+	*nonblocking = (flags & O_NONBLOCK) != 0;
+	return flags >= 0 && !is_fast_open(fd);
+}
+
+bool crow_fd_is_tcp(int fd)
+{
+	return is_plain_tcp(fd) || is_mptcp(fd);
+}
+
+bool crow_fd_may_connect(int fd)
+{
+	uint8_t state; /* the first byte of struct tcp_info */
+	socklen_t len = sizeof(state);
+
+	return crow_real_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) == 0 &&
+	       state != TCP_LISTEN;
+}
+
+bool crow_fd_is_dual_stack(int fd)
+{
+	int only;
+
+	return get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only) && only == 0;
+}
+
+uint32_t crow_fd_round_trip_us(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (crow_real_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return 0;
+	return info.tcpi_rtt;
 }
 
 struct timeval crow_fd_send_timeout(int fd)
@@ -97,61 +102,14 @@ struct timeval crow_fd_send_timeout(int fd)
 
 bool crow_fd_set_send_timeout(int fd, struct timeval timeout)
 {
-	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) == 0;
+	return crow_real_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) == 0;
 }
 
-static const struct option {
-	int level;
-	int name;
-} lost_options[CROW_OPTIONS] = {
-	{IPPROTO_TCP, TCP_MAXSEG},     {IPPROTO_TCP, TCP_WINDOW_CLAMP},  {SOL_SOCKET, SO_PEEK_OFF},
-	{IPPROTO_TCP, TCP_RTO_MIN_US}, {IPPROTO_TCP, TCP_DELACK_MAX_US},
-};
-
-void crow_fd_save_options(int fd, struct crow_options *out)
-{
-	for (size_t i = 0; i < CROW_OPTIONS; i++)
-		if (!out->known[i])
-			out->known[i] = get_int(fd, lost_options[i].level, lost_options[i].name,
-						&out->values[i]);
-}
-
-/* Whether the value may be there without anybody having set it. */
-static bool is_kernels_own(const struct option *option, int value)
-{
-	if (option->level != IPPROTO_TCP)
-		return false;
-	if (option->name == TCP_MAXSEG)
-		return value == DEFAULT_SEGMENT || value == DEFAULT_SEGMENT - TIMESTAMPS_SIZE;
-	if (option->name != TCP_WINDOW_CLAMP)
-		return false;
-	/* A socket that has connected before: its clamp is the largest that the scale can tell. */
-	for (int scale = 0; scale <= WINDOW_SCALE_MAX; scale++)
-		if (value == WINDOW_MAX << scale)
-			return true;
-	return false;
-}
-
-bool crow_fd_reset(int fd, const struct crow_options *options)
+bool crow_fd_reset(int fd)
 {
 	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
-	if (crow_real_connect(fd, &nowhere, sizeof(nowhere)) < 0)
-		return false;
-	for (size_t i = 0; i < CROW_OPTIONS; i++) {
-		const struct option *option = &lost_options[i];
-		int before = options->values[i];
-		int now;
-
-		if (!options->known[i] || is_kernels_own(option, before))
-			continue;
-		/* TCP_MAXSEG may still tell of the connection that was, and be lost. */
-		if (option->name != TCP_MAXSEG &&
-		    (!get_int(fd, option->level, option->name, &now) || now == before))
-			continue;
-		set_int(fd, option->level, option->name, before);
-	}
-	return true;
+	return crow_real_connect(fd, &nowhere, sizeof(nowhere)) == 0;
 }
 
 /* Signals of a fault in the thread's own code: none of them interrupts a connect(), and runtimes

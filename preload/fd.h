@@ -5,31 +5,32 @@
 #ifndef CROW_FD_H
 #define CROW_FD_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/time.h>
 
-#include "preload/decide.h"
+/* Whether connects of this descriptor may be redirected, but for its protocol: it is one, and has no
+ * fast open, where the first bytes may ride in the SYN. */
+bool crow_fd_ask(int fd, bool *nonblocking);
 
-/* False if it is no socket, or of another protocol. */
-bool crow_fd_ask(int fd, struct crow_socket *out);
+/* TCP or MPTCP. */
+bool crow_fd_is_tcp(int fd);
+
+/* True for a TCP socket that does not listen. */
+bool crow_fd_may_connect(int fd);
+
+/* True for an IPv6 socket that takes IPv4 addresses, mapped, too. */
+bool crow_fd_is_dual_stack(int fd);
+
+/* How long a packet to the peer and back takes (TCP_INFO), 0 = not known. */
+uint32_t crow_fd_round_trip_us(int fd);
 
 /* SO_SNDTIMEO, which bounds connect() on a blocking socket; zero = none. */
 struct timeval crow_fd_send_timeout(int fd);
 bool crow_fd_set_send_timeout(int fd, struct timeval timeout);
 
-/* Options that a reset sets back, as they are before the first attempt; those that are known already
- * are not asked for. It must be before: when a blocking connect() fails, the kernel resets the
- * socket itself. One that does not block has them until we reset it; but TCP_MAXSEG, once the
- * connection has begun, is told less by the 12 bytes of timestamps, and set so. */
-#define CROW_OPTIONS 5
-struct crow_options {
-	bool known[CROW_OPTIONS];
-	int values[CROW_OPTIONS];
-};
-void crow_fd_save_options(int fd, struct crow_options *out);
-
-/* Takes the socket back to unconnected, on the same descriptor, with those options. False if that
- * was refused. */
-bool crow_fd_reset(int fd, const struct crow_options *options);
+/* Takes the socket back to unconnected, on the same descriptor. False if that was refused. */
+bool crow_fd_reset(int fd);
 
 /* What poll() says at once of a socket that connects; 0 = it still does. */
 short crow_fd_look(int fd);

@@ -11,6 +11,7 @@
 
 #include "preload/current.h"
 #include "preload/names.h"
+#include "preload/options.h"
 #include "preload/pending.h"
 #include "preload/real.h"
 #include "preload/trace.h"
@@ -46,6 +47,7 @@ static __attribute__((constructor)) void crowfly_init(void)
 	crow_names_open(setting("CROWFLY_MAP"));
 	dir = setting("CROWFLY_RUNTIME_DIR");
 	crow_pending_open();
+	crow_options_open();
 	if (!crow_current_open(dir != NULL ? dir : DEFAULT_RUNTIME_DIR))
 		crow_trace(CROW_TRACE_ERROR,
 			   "no memory, or a kernel without MADV_WIPEONFORK: inert", NULL);

@@ -1,15 +1,11 @@
 #include "preload/names.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 /* Written by the constructor, before there are threads. */
 static const char *aliases;
 
-/* A ring, `next` is how many were ever written. Relaxed: each entry is a hint on its own, and one
- * that is lost or old means a choice that was possible as well. A forked child keeps them. */
-static _Atomic uint64_t ring[CROW_RECENT_MAX];
-static _Atomic uint32_t next;
+static struct crow_recent recent;
 
 void crow_names_open(const char *map)
 {
@@ -130,22 +126,7 @@ void crow_names_find(const struct crow_image *img, const char *host, struct crow
 		want_from(img, zone, out);
 }
 
-void crow_names_remember(uint64_t key)
+struct crow_recent *crow_names_recent(void)
 {
-	uint32_t written = atomic_load_explicit(&next, memory_order_relaxed);
-
-	if (atomic_load_explicit(&ring[(written - 1) % CROW_RECENT_MAX], memory_order_relaxed) ==
-	    key)
-		return;
-	written = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
-	atomic_store_explicit(&ring[written % CROW_RECENT_MAX], key, memory_order_relaxed);
-}
-
-void crow_names_recent(uint64_t out[CROW_RECENT_MAX])
-{
-	uint32_t written = atomic_load_explicit(&next, memory_order_relaxed);
-
-	for (uint32_t i = 0; i < CROW_RECENT_MAX; i++)
-		out[i] = atomic_load_explicit(&ring[(written - 1 - i) % CROW_RECENT_MAX],
-					      memory_order_relaxed);
+	return &recent;
 }

@@ -1,11 +1,11 @@
 /*
  * Which service a host name means to this process: its own aliases first (CROWFLY_MAP), then the
- * names of the image. And which services it resolved last, to tell the owners of a shared address
- * apart.
+ * names of the image. And which services it resolved last.
  */
 #ifndef CROW_NAMES_H
 #define CROW_NAMES_H
 
+#include "preload/recent.h"
 #include "resolver/image.h"
 #include "resolver/name.h"
 
@@ -29,9 +29,7 @@ void crow_names_open(const char *map);
 
 void crow_names_find(const struct crow_image *img, const char *host, struct crow_host *out);
 
-/* The last services that this process resolved, by crow_service_key(), the last one first. */
-#define CROW_RECENT_MAX 16
-void crow_names_remember(uint64_t key);
-void crow_names_recent(uint64_t out[CROW_RECENT_MAX]);
+/* The services that this process resolved last. */
+struct crow_recent *crow_names_recent(void);
 
 #endif

@@ -25,6 +25,7 @@ enum which {
 	EPOLL_PWAIT2,
 	EPOLL_CTL,
 	GETSOCKOPT,
+	SETSOCKOPT,
 	COUNT
 };
 
@@ -46,6 +47,7 @@ static const char *const names[COUNT] = {
 	[EPOLL_PWAIT2] = "epoll_pwait2",
 	[EPOLL_CTL] = "epoll_ctl",
 	[GETSOCKOPT] = "getsockopt",
+	[SETSOCKOPT] = "setsockopt",
 };
 
 #define KERNEL_SIGSET_SIZE 8
@@ -294,5 +296,14 @@ int crow_real_getsockopt(int fd, int level, int name, void *value, socklen_t *le
 
 	if (function == NULL)
 		return (int)syscall(SYS_getsockopt, fd, level, name, value, len);
+	return function(fd, level, name, value, len);
+}
+
+int crow_real_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	int (*function)(int, int, int, const void *, socklen_t) = real(SETSOCKOPT);
+
+	if (function == NULL)
+		return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
 	return function(fd, level, name, value, len);
 }

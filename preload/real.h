@@ -50,5 +50,6 @@ int crow_real_epoll_pwait2(int epfd, struct epoll_event *events, int max,
 			   const struct timespec *timeout, const sigset_t *mask);
 int crow_real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
 int crow_real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int crow_real_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
 
 #endif

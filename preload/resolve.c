@@ -71,7 +71,7 @@ static bool answer_from(const struct crow_current *view, uint32_t index, enum cr
 	pick_addresses(view, index, family, point, out);
 	if (out->count == 0 && otherwise != family)
 		pick_addresses(view, index, otherwise, point, out);
-	crow_names_remember(crow_service_key(view->image, index));
+	crow_recent_add(crow_names_recent(), crow_service_key(view->image, index));
 	return true;
 }
 

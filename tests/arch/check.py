@@ -53,10 +53,11 @@ HOT = {
         "answer", "frame", "rate")],
     "DNS forwarding": [f"daemon/dns/{name}.o" for name in ("message", "cache", "ring", "siphash")],
     "look-ups of readers": [f"resolver/{name}.o" for name in ("address", "name", "image", "pick")],
-    "decisions of the preload library": ["preload/decide.o", "preload/attempt.o", "preload/names.o"],
+    "decisions of the preload library": ["preload/decide.o", "preload/attempt.o", "preload/names.o",
+                                         "preload/recent.o"],
 }
 HOT_LIBC = {"memcpy", "memcmp", "memset", "memchr", "memmove", "strlen", "strnlen", "strcspn",
-            "strncat", "inet_pton", "inet_ntop", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
+            "strncat", "strncmp", "inet_pton", "inet_ntop", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
 
 FILE_LINES = 700
 FUNCTION_LINES = 100

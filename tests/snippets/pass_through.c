@@ -20,6 +20,7 @@ int main(int argc, char **argv)
 	(void)argc;
 	printf("udp %s\n", outcome(connect_to(udp, &addr)));
 	print_peer(udp);
+	printf("udp timeout %d\n", (int)send_timeout_ms(udp));
 	printf("unix %s\n", outcome(connect(local, (struct sockaddr *)&path, sizeof(path))));
 	printf("closed %s\n", outcome(connect_to(-1, &addr)));
 	printf("no socket %s\n", outcome(connect_to(STDERR_FILENO, &addr)));

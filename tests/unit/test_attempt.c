@@ -14,6 +14,7 @@
 #define MS    INT64_C(1000000)
 #define START (1000 * MS)
 #define EACH  (250 * MS)
+#define WHOLE (10000 * MS) /* once an instance has failed */
 
 static struct crow_attempt attempt;
 
@@ -60,13 +61,14 @@ static void test_a_single_instance_is_left_to_the_kernel(void **state)
 		      ECONNREFUSED);
 }
 
-static void test_refused_goes_to_the_next_and_the_last_has_no_limit(void **state)
+static void test_refused_goes_to_the_next_and_the_last_has_what_is_left_of_the_whole(void **state)
 {
 	(void)state;
 	start(3, false, 0);
 	assert_action(on(CROW_EVENT_FAILED, ECONNREFUSED, 1), CROW_DO_NEXT, 0, EACH, ECONNREFUSED);
 	assert_int_equal(attempt.index, 1);
-	assert_action(on(CROW_EVENT_FAILED, EHOSTUNREACH, 2), CROW_DO_NEXT, 0, 0, EHOSTUNREACH);
+	assert_action(on(CROW_EVENT_FAILED, EHOSTUNREACH, 2), CROW_DO_NEXT, 0, WHOLE - 2 * MS,
+		      EHOSTUNREACH);
 	assert_int_equal(attempt.index, 2);
 	assert_action(on(CROW_EVENT_CONNECTED, 0, 3), CROW_DO_RETURN, 0, 0, 0);
 }
@@ -271,6 +273,80 @@ static void test_no_limit_where_the_service_has_none(void **state)
 	assert_action(on(CROW_EVENT_FAILED, ETIMEDOUT, 1), CROW_DO_NEXT, 0, 0, ETIMEDOUT);
 }
 
+static void test_the_whole_is_bounded_where_others_are_silent(void **state)
+{
+	(void)state;
+	start(3, false, 0);
+	on(CROW_EVENT_EXPIRED, 0, 250);
+	assert_action(on(CROW_EVENT_EXPIRED, 0, 500), CROW_DO_NEXT, 0, WHOLE - 500 * MS, ETIMEDOUT);
+	assert_true(crow_attempt_hides_restarts(&attempt));
+	assert_action(interrupt(true, 600), CROW_DO_CONTINUE, 0, WHOLE - 600 * MS, 0);
+	assert_action(on(CROW_EVENT_EXPIRED, 0, 10000), CROW_DO_ABANDON, 0, 0, ETIMEDOUT);
+	assert_action(on(CROW_EVENT_STUCK, 0, 10000), CROW_DO_RETURN, ETIMEDOUT, 0, 0);
+	/* It is not the application's own, which comes first here and last there. */
+	start(2, false, 5000 * MS);
+	assert_action(on(CROW_EVENT_EXPIRED, 0, 250), CROW_DO_NEXT, 0, 4750 * MS, ETIMEDOUT);
+	assert_action(on(CROW_EVENT_EXPIRED, 0, 5000), CROW_DO_RETURN, EINPROGRESS, 0, 0);
+	start(2, false, 60000 * MS);
+	assert_action(on(CROW_EVENT_EXPIRED, 0, 250), CROW_DO_NEXT, 0, WHOLE - 250 * MS, ETIMEDOUT);
+	/* Nor for sockets whose program does the waiting. */
+	begin(2);
+	assert_action(on(CROW_EVENT_QUIET, 0, 250), CROW_DO_NEXT, 0, 0, ETIMEDOUT);
+}
+
+static void test_an_earlier_connect_is_waited_for_and_not_moved(void **state)
+{
+	(void)state;
+	start(3, false, 0);
+	assert_action(on(CROW_EVENT_EARLIER, 0, 250), CROW_DO_CONTINUE, 0, 0, 0);
+	assert_action(on(CROW_EVENT_FAILED, ECONNREFUSED, 400), CROW_DO_RETURN, ECONNREFUSED, 0, 0);
+	start(3, false, 400 * MS);
+	assert_action(on(CROW_EVENT_EARLIER, 0, 250), CROW_DO_CONTINUE, 0, 150 * MS, 0);
+	assert_action(on(CROW_EVENT_EXPIRED, 0, 400), CROW_DO_RETURN, EALREADY, 0, 0);
+	start(3, false, 100 * MS);
+	assert_action(on(CROW_EVENT_EARLIER, 0, 100), CROW_DO_RETURN, EALREADY, 0, 0);
+}
+
+static void test_a_socket_that_bars_the_family_blames_nobody(void **state)
+{
+	(void)state;
+	start(3, false, 0);
+	assert_action(on(CROW_EVENT_BARRED, ENETUNREACH, 1), CROW_DO_RETURN, ENETUNREACH, 0, 0);
+	start(3, true, 0);
+	assert_action(on(CROW_EVENT_BARRED, ENETUNREACH, 1), CROW_DO_RETURN, ENETUNREACH, 0, 0);
+}
+
+/* The others are asked for when the first has failed, and may be gone by then. */
+static void test_fewer_instances_than_was_thought(void **state)
+{
+	(void)state;
+	start(3, false, 0);
+	crow_attempt_shrink(&attempt, 1);
+	assert_action(on(CROW_EVENT_EXPIRED, 0, 250), CROW_DO_CONTINUE, 0, 0, 0);
+	start(3, false, 0);
+	crow_attempt_shrink(&attempt, 1);
+	assert_action(on(CROW_EVENT_FAILED, ECONNREFUSED, 1), CROW_DO_RETURN, ECONNREFUSED, 0,
+		      ECONNREFUSED);
+	begin(3);
+	crow_attempt_shrink(&attempt, 1);
+	assert_action(on(CROW_EVENT_QUIET, 0, 250), CROW_DO_WAIT, 0, 0, 0);
+	assert_action(on(CROW_EVENT_HUNG_UP, 0, 300), CROW_DO_SETTLE, 0, 0, 0);
+	start(3, false, 0);
+	crow_attempt_shrink(&attempt, 2);
+	assert_action(on(CROW_EVENT_EXPIRED, 0, 250), CROW_DO_NEXT, 0, WHOLE - 250 * MS, ETIMEDOUT);
+}
+
+static void test_the_limit_follows_a_slow_link(void **state)
+{
+	(void)state;
+	assert_int_equal(crow_attempt_limit_ns(EACH, 0), EACH);
+	assert_int_equal(crow_attempt_limit_ns(EACH, 80 * MS), EACH);
+	assert_int_equal(crow_attempt_limit_ns(EACH, 200 * MS), 600 * MS);
+	assert_int_equal(crow_attempt_limit_ns(EACH, 2000 * MS), 3000 * MS);
+	assert_int_equal(crow_attempt_limit_ns(5000 * MS, 2000 * MS), 5000 * MS);
+	assert_int_equal(crow_attempt_limit_ns(0, 200 * MS), 0);
+}
+
 static void test_a_socket_that_cannot_be_reset(void **state)
 {
 	(void)state;
@@ -284,7 +360,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_connects),
 		cmocka_unit_test(test_a_single_instance_is_left_to_the_kernel),
-		cmocka_unit_test(test_refused_goes_to_the_next_and_the_last_has_no_limit),
+		cmocka_unit_test(
+			test_refused_goes_to_the_next_and_the_last_has_what_is_left_of_the_whole),
 		cmocka_unit_test(test_the_first_error_is_reported_when_all_fail),
 		cmocka_unit_test(test_local_errors_end_it),
 		cmocka_unit_test(test_our_limit_moves_on_the_applications_ends_it),
@@ -302,6 +379,11 @@ int main(void)
 		cmocka_unit_test(test_nothing_can_be_returned_once_the_program_was_told),
 		cmocka_unit_test(test_no_limit_where_the_service_has_none),
 		cmocka_unit_test(test_a_socket_that_cannot_be_reset),
+		cmocka_unit_test(test_the_whole_is_bounded_where_others_are_silent),
+		cmocka_unit_test(test_an_earlier_connect_is_waited_for_and_not_moved),
+		cmocka_unit_test(test_a_socket_that_bars_the_family_blames_nobody),
+		cmocka_unit_test(test_fewer_instances_than_was_thought),
+		cmocka_unit_test(test_the_limit_follows_a_slow_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@
 
 static struct fixture f;
 static struct crow_published *published;
-static const struct crow_hints no_hints = {NULL, 0};
+static const struct crow_recent none_recent;
 
 static void setup_with(const char *config)
 {
@@ -51,7 +51,13 @@ static struct crow_decision decide(const struct crow_image *img, const char *ip,
 	struct crow_target asked = target(ip, port);
 	struct crow_decision decision;
 
-	crow_decide(img, &asked, &no_hints, point, &decision);
+	crow_decide(img, &asked, &none_recent, point, &decision);
+	if (decision.count == 0)
+		return decision;
+	assert_int_equal(decision.drawn, 1);
+	decision.mapped = 0;
+	crow_decide_others(img, &asked, &decision);
+	assert_int_equal(decision.drawn, decision.count);
 	return decision;
 }
 
@@ -90,7 +96,7 @@ static void test_the_instance_asked_for_comes_first(void **state)
 		assert_memory_not_equal(&own.targets[1], &own.targets[0], sizeof(own.targets[0]));
 		assert_memory_not_equal(&own.targets[2], &own.targets[0], sizeof(own.targets[0]));
 		assert_memory_not_equal(&own.targets[2], &own.targets[1], sizeof(own.targets[0]));
-		assert_string_equal(own.service, "one");
+		assert_string_equal(own.name, "one");
 		assert_int_equal(own.attempt_timeout_ms, 250);
 	}
 }
@@ -194,9 +200,8 @@ static void test_an_address_of_two_services_is_the_last_resolved_ones(void **sta
 	static const struct fixture_item first[] = {{"10.0.0.1", 8001, 1}};
 	static const struct fixture_item second[] = {{"10.0.0.1", 9001, 1}};
 	struct crow_target asked = target("10.0.0.1", 80);
-	struct crow_hints hints;
+	struct crow_recent recent = {0};
 	struct crow_decision decision;
-	uint64_t recent[CROW_RECENT_MAX];
 	const struct crow_image *img;
 
 	(void)state;
@@ -204,14 +209,12 @@ static void test_an_address_of_two_services_is_the_last_resolved_ones(void **sta
 	fixture_take(&f, "one", first, 1);
 	fixture_take(&f, "two_b", second, 1);
 	img = build();
-	hints = (struct crow_hints){recent, CROW_RECENT_MAX};
 	for (int round = 0; round < 40; round++) {
 		uint32_t wanted = (uint32_t)(round % 2);
 
-		crow_names_remember(crow_service_key(img, wanted));
-		crow_names_recent(recent);
-		crow_decide(img, &asked, &hints, 1, &decision);
-		assert_string_equal(decision.service, wanted == 0 ? "one" : "two_b");
+		crow_recent_add(&recent, crow_service_key(img, wanted));
+		crow_decide(img, &asked, &recent, 1, &decision);
+		assert_string_equal(decision.name, wanted == 0 ? "one" : "two_b");
 		assert_int_equal(decision.targets[0].port, wanted == 0 ? 8001 : 9001);
 	}
 }
@@ -242,11 +245,11 @@ static const char *meant_after(const struct crow_image *img, uint32_t service)
 {
 	static struct crow_decision decision;
 	struct crow_target asked = target("10.0.0.1", 80);
-	uint64_t recent = crow_service_key(img, service);
-	struct crow_hints hints = {&recent, 1};
+	struct crow_recent recent = {0};
 
-	crow_decide(img, &asked, &hints, 1, &decision);
-	return decision.service;
+	crow_recent_add(&recent, crow_service_key(img, service));
+	crow_decide(img, &asked, &recent, 1, &decision);
+	return decision.name;
 }
 
 static void test_many_services_at_an_address_are_told_apart(void **state)
@@ -287,32 +290,105 @@ static void test_several_on_one_address_share_its_service_port(void **state)
 	assert_in_range(seen[3], 195, 205);
 }
 
-static void test_sockets(void **state)
+/* A program that talks to them all in turn: each connect after the look-up of its service. */
+static void test_many_services_are_remembered(void **state)
 {
-	const struct crow_socket good = {.protocol = IPPROTO_TCP, .is_stream = true, .fresh = true};
-	struct crow_socket socket = good;
+	const struct crow_image *img = many_at_one_address(9999);
+	struct crow_target asked = target("10.0.0.1", 80);
+	struct crow_recent recent = {0};
+	struct crow_decision decision;
+	unsigned right = 0;
+
+	(void)state;
+	for (uint32_t round = 0; round < 3; round++)
+		for (uint32_t i = 0; i < MANY; i++)
+			crow_recent_add(&recent, crow_service_key(img, i));
+	for (uint32_t i = 0; i < MANY; i++) {
+		uint32_t age = crow_recent_age(&recent, crow_service_key(img, i));
+
+		assert_true(age == MANY - 1 - i || age == UINT32_MAX);
+		right += age == MANY - 1 - i;
+	}
+	/* Five in one set of four is rare where 40 go into 64 sets. */
+	assert_true(right >= MANY - 2);
+	crow_decide(img, &asked, &recent, 1, &decision);
+	assert_string_equal(decision.name,
+			    crow_image_string(img, crow_image_service(img, MANY - 1)->name));
+}
+
+static void test_the_same_name_again_writes_nothing(void **state)
+{
+	struct crow_recent recent = {0};
 
 	(void)state;
 	setup_with(FIXTURE_CONFIG);
 	published = NULL;
-	assert_true(crow_decide_socket(&good));
-	socket.protocol = 262; /* MPTCP */
-	assert_true(crow_decide_socket(&socket));
-	socket.protocol = IPPROTO_UDP;
-	assert_false(crow_decide_socket(&socket));
-	socket.protocol = 132; /* SCTP */
-	assert_false(crow_decide_socket(&socket));
-	socket = good;
-	socket.is_stream = false; /* a raw socket of IPPROTO_TCP */
-	assert_false(crow_decide_socket(&socket));
-	socket = good;
-	socket.fast_open = true;
-	assert_false(crow_decide_socket(&socket));
-	socket = good;
-	socket.fresh = false;
-	assert_false(crow_decide_socket(&socket));
-	socket.nonblocking = true;
-	assert_true(crow_decide_socket(&socket));
+	for (int i = 0; i < 3; i++)
+		crow_recent_add(&recent, 0x123456789);
+	assert_int_equal(recent.last, 1);
+	assert_int_equal(crow_recent_age(&recent, 0x123456789), 0);
+	assert_int_equal(crow_recent_age(&recent, 0x923456789), UINT32_MAX);
+}
+
+static void test_the_other_family_is_for_dual_stack_sockets(void **state)
+{
+	static const struct fixture_item mixed[] = {
+		{"10.0.0.1", 8001, 1}, {"10.0.0.2", 8001, 1}, {"2001:db8::1", 8001, 1}};
+	struct crow_target asked = target("2001:db8::1", 80), v4 = target("10.0.0.1", 80);
+	struct crow_decision decision;
+	const struct crow_image *img;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", mixed, 3);
+	img = build();
+	crow_decide(img, &asked, &none_recent, 1, &decision);
+	assert_int_equal(decision.count, 1);
+	assert_int_equal(decision.mapped, 2);
+	decision.count += decision.mapped;
+	crow_decide_others(img, &asked, &decision);
+	assert_int_equal(decision.drawn, 3);
+	assert_target(&decision, 0, "2001:db8::1", 8001);
+	assert_true(crow_addr_is_v4(&decision.targets[1].addr));
+	assert_true(crow_addr_is_v4(&decision.targets[2].addr));
+	/* Once mapped, a socket stays so. */
+	crow_decide(img, &v4, &none_recent, 1, &decision);
+	assert_int_equal(decision.mapped, 0);
+}
+
+/* The image that the others are drawn from is a later one as a rule. */
+static void test_others_of_a_later_image(void **state)
+{
+	static const struct fixture_item later[] = {
+		{"10.0.0.9", 8009, 1}, {"10.0.0.1", 8001, 1}, {"10.0.0.2", 8002, 0}};
+	struct crow_target asked = target("10.0.0.1", 8001);
+	struct crow_decision decision;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", four, 4);
+	crow_decide(build(), &asked, &none_recent, 1, &decision);
+	assert_int_equal(decision.count, 3);
+	free(published);
+	fixture_take(&f, "one", later, 3);
+	crow_decide_others(build(), &asked, &decision);
+	assert_int_equal(decision.drawn, 2);
+	assert_target(&decision, 0, "10.0.0.1", 8001);
+	assert_target(&decision, 1, "10.0.0.9", 8009);
+}
+
+static void test_others_of_an_image_without_the_service(void **state)
+{
+	const struct crow_image empty = {0};
+	struct crow_target asked = target("10.0.0.1", 8001);
+	struct crow_decision decision;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", four, 4);
+	crow_decide(build(), &asked, &none_recent, 1, &decision);
+	crow_decide_others(&empty, &asked, &decision);
+	assert_int_equal(decision.drawn, 1);
 }
 
 /* ---- names ---- */
@@ -391,7 +467,12 @@ int main(void)
 					  teardown),
 		cmocka_unit_test_teardown(test_several_on_one_address_share_its_service_port,
 					  teardown),
-		cmocka_unit_test_teardown(test_sockets, teardown),
+		cmocka_unit_test_teardown(test_many_services_are_remembered, teardown),
+		cmocka_unit_test_teardown(test_the_same_name_again_writes_nothing, teardown),
+		cmocka_unit_test_teardown(test_the_other_family_is_for_dual_stack_sockets,
+					  teardown),
+		cmocka_unit_test_teardown(test_others_of_a_later_image, teardown),
+		cmocka_unit_test_teardown(test_others_of_an_image_without_the_service, teardown),
 		cmocka_unit_test_teardown(test_names_and_aliases, teardown),
 		cmocka_unit_test_teardown(test_names_on_demand, teardown),
 	};

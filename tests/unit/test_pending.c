@@ -102,21 +102,21 @@ static int open_servers(void **state)
 /* connect() as preload/connect.c does it; the action that it ended with. */
 static struct crow_action begin(int fd, int first, int second)
 {
-	const struct crow_socket facts = {.nonblocking = true};
 	struct crow_course course = {.fd = fd, .family = AF_INET};
 	struct crow_action action;
 	int slot = crow_pending_claim(fd);
 
 	course.decision = (struct crow_decision){
 		.count = 2,
+		.drawn = 2,
 		.targets = {target_of(first), target_of(second)},
 		.attempt_timeout_ms = EACH / 1000000,
-		.service = "svc",
+		.name = "svc",
 	};
 	course.asked = course.decision.targets[0];
 	if (slot < 0)
 		return (struct crow_action){.kind = CROW_DO_RETURN, .error = ENOBUFS};
-	action = crow_course_run(&course, crow_course_start(&course, &facts));
+	action = crow_course_run(&course, crow_course_start(&course, true));
 	crow_pending_release(slot, &course, action);
 	return action;
 }
