@@ -140,6 +140,7 @@ void crow_config_free(struct crow_config *config)
 	clear(CROW_SECTION_DAEMON, config);
 	clear(CROW_SECTION_DNS, config);
 	clear(CROW_SECTION_HTTP, config);
+	clear(CROW_SECTION_HEALTH, config);
 	free(config->sources);
 	free(config->services);
 	free(config);

@@ -70,6 +70,12 @@ struct crow_config {
 	bool dns_https;
 	uint32_t dns_workers;
 	struct crow_listens http_listen;
+	uint32_t probe_interval_ms; /* this and the next: [health] */
+	uint32_t probe_rate;
+	uint32_t probe_timeout_ms;
+	uint32_t eject_backoff_min_ms, eject_backoff_max_ms;
+	uint32_t recovery_ramp_ms;
+	uint32_t slow_start_ms;
 	struct crow_cidrs http_allow;
 	struct crow_strings http_hosts; /* folded */
 };

@@ -339,6 +339,18 @@ static bool check_allow(struct crow_draft *draft, const struct crow_draft_sectio
 		crow_addr_is_v4(&other->addr) ? "10.0.0.0/8" : "fd00::/8");
 }
 
+static bool check_health(struct crow_draft *draft, const struct crow_draft_section *section)
+{
+	const struct crow_config *config = draft->config;
+
+	if (config->eject_backoff_min_ms <= config->eject_backoff_max_ms)
+		return true;
+	return crow_draft_complain(
+		draft, section->file, crow_draft_line(section, "eject-backoff-max"),
+		"[health] eject-backoff-max is below eject-backoff-min; expected "
+		"the longest wait to be no shorter than the first");
+}
+
 static bool check_section(struct crow_draft *draft, const struct crow_draft_section *section)
 {
 	const struct crow_config *config = draft->config;
@@ -352,6 +364,8 @@ static bool check_section(struct crow_draft *draft, const struct crow_draft_sect
 		return check_allow(draft, section, &config->dns_listen, &config->dns_allow);
 	case CROW_SECTION_HTTP:
 		return check_allow(draft, section, &config->http_listen, &config->http_allow);
+	case CROW_SECTION_HEALTH:
+		return check_health(draft, section);
 	default:
 		return true;
 	}

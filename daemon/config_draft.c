@@ -15,7 +15,7 @@ static const struct {
 } kinds[CROW_SECTION_COUNT] = {
 	[CROW_SECTION_DAEMON] = {"daemon", false},  [CROW_SECTION_SOURCE] = {"source", true},
 	[CROW_SECTION_SERVICE] = {"service", true}, [CROW_SECTION_DNS] = {"dns", false},
-	[CROW_SECTION_HTTP] = {"http", false},
+	[CROW_SECTION_HTTP] = {"http", false},      [CROW_SECTION_HEALTH] = {"health", false},
 };
 
 bool crow_draft_complain(struct crow_draft *draft, const char *file, unsigned line,
@@ -78,6 +78,7 @@ bool crow_draft_init(struct crow_draft *draft, const char *file, char *complaint
 	return set_fallbacks(draft, CROW_SECTION_DAEMON, config) &&
 	       set_fallbacks(draft, CROW_SECTION_DNS, config) &&
 	       set_fallbacks(draft, CROW_SECTION_HTTP, config) &&
+	       set_fallbacks(draft, CROW_SECTION_HEALTH, config) &&
 	       set_fallbacks(draft, CROW_SECTION_SERVICE, &config->service_default);
 }
 

@@ -65,6 +65,8 @@ void crow_config_print(const struct crow_config *config, FILE *out)
 	print_section(CROW_SECTION_DNS, config, out);
 	fputs("\n[http]\n", out);
 	print_section(CROW_SECTION_HTTP, config, out);
+	fputs("\n[health]\n", out);
+	print_section(CROW_SECTION_HEALTH, config, out);
 }
 
 /* How a section is headed and what it is, for the sample and the manual. */
@@ -83,6 +85,9 @@ static const struct {
 				  "have the defaults."},
 	[CROW_SECTION_DNS] = {"[dns]", "[dns]", "The DNS responder."},
 	[CROW_SECTION_HTTP] = {"[http]", "[http]", "The status pages."},
+	[CROW_SECTION_HEALTH] = {"[health]", "[health]",
+				 "Which instances are out of picks: what a program, or a probe, "
+				 "finds to be down, until a probe connects again."},
 };
 
 static void wrap(const char *prose, const char *prefix, FILE *out)

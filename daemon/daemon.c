@@ -15,6 +15,7 @@
 #include "daemon/counters.h"
 #include "daemon/discovery/discovery.h"
 #include "daemon/dns/dns.h"
+#include "daemon/health/health.h"
 #include "daemon/http/http.h"
 #include "daemon/inherit.h"
 #include "daemon/log.h"
@@ -35,6 +36,7 @@ struct daemon {
 	struct crow_table table;
 	struct crow_saver saver;
 	struct crow_publisher *publisher;
+	struct crow_health *health;
 	struct crow_discovery *discovery;
 	struct crow_reports *reports;
 	struct crow_dns *dns;
@@ -65,9 +67,11 @@ static void on_change(void *context, const struct crow_service *service, bool li
 {
 	struct daemon *d = context;
 
-	(void)service;
 	if (list_changed)
 		crow_saver_schedule(&d->saver);
+	/* Before the image is built: who was out of picks stays out, unless the list says more. */
+	if (list_changed && service != NULL && d->health != NULL)
+		crow_health_take_list(d->health, crow_table_find(&d->table, service->name));
 	if (d->publisher != NULL)
 		crow_publisher_schedule(d->publisher);
 	crow_timer_set(d->loop, &d->expiry, crow_now_ns());
@@ -119,7 +123,8 @@ static void on_poll(void *context)
 	}
 }
 
-static void on_report(void *context, const struct crow_report *report)
+static void on_report(void *context, const struct crow_report *report,
+		      const struct crow_sender *sender)
 {
 	struct daemon *d = context;
 	char endpoint[CROW_ENDPOINT_TEXT];
@@ -132,6 +137,7 @@ static void on_report(void *context, const struct crow_report *report)
 	crow_addr_format(&report->addr, report->port, endpoint);
 	crow_log(CROW_LOG_DEBUG, "a program reports that connecting to %s failed: %s", endpoint,
 		 strerror((int)report->error));
+	crow_health_report(d->health, report, sender);
 }
 
 static const struct crow_source_config *find_on_demand(const struct crow_config *config,
@@ -221,6 +227,7 @@ static void reload(struct daemon *d)
 		if (!crow_dns_configure(d->dns, config))
 			crow_log(CROW_LOG_ERROR, "no memory to reload who may ask: [dns] allow and "
 						 "rate-limit stay as they are; reload again");
+		crow_health_configure(d->health);
 		crow_publisher_schedule(d->publisher);
 		crow_log(CROW_LOG_INFO, "reloaded: %zu services from %zu sources", d->table.count,
 			 config->source_count);
@@ -319,6 +326,9 @@ static bool start(struct daemon *d, char complaint[COMPLAINT])
 	if (d->publisher == NULL)
 		return false;
 	crow_publisher_check_file(d->publisher);
+	d->health = crow_health_new(d->loop, &d->table, d->publisher);
+	if (d->health == NULL)
+		return false;
 	d->reports = crow_reports_open(d->loop, d->config->runtime_dir, on_report, d);
 	if (d->reports == NULL) {
 		snprintf(complaint, COMPLAINT,
@@ -341,6 +351,7 @@ static void stop(struct daemon *d)
 	crow_http_free(d->http);
 	crow_dns_free(d->dns);
 	crow_reports_close(d->reports);
+	crow_health_free(d->health);
 	crow_publisher_free(d->publisher);
 	if (d->loop != NULL)
 		crow_saver_flush(&d->saver);

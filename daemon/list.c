@@ -338,6 +338,25 @@ enum crow_list_verdict crow_list_finish(struct crow_list *list, struct crow_list
 	return verdict;
 }
 
+size_t crow_list_find(const struct crow_list *list, const struct crow_addr *addr, uint16_t port)
+{
+	const struct crow_item key = {.addr = *addr, .port = port};
+	size_t low = 0, high = list->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = crow_item_compare(&list->items[middle], &key);
+
+		if (order == 0)
+			return middle;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return list->count;
+}
+
 bool crow_list_equal(const struct crow_list *a, const struct crow_list *b)
 {
 	if (a->count != b->count)

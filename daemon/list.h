@@ -74,6 +74,9 @@ void crow_list_drop(struct crow_list_tally *tally, const char *format, ...)
  * than OK and DRAINED leaves the list empty. */
 enum crow_list_verdict crow_list_finish(struct crow_list *list, struct crow_list_tally *tally);
 
+/* Where an endpoint stands in a finished list; its count if it does not. */
+size_t crow_list_find(const struct crow_list *list, const struct crow_addr *addr, uint16_t port);
+
 /* True if both hold the same instances with the same weights and labels (after finish). */
 bool crow_list_equal(const struct crow_list *a, const struct crow_list *b);
 

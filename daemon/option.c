@@ -13,6 +13,7 @@
 #define STRUCT_SERVICE struct crow_service_config
 #define STRUCT_DNS     struct crow_config
 #define STRUCT_HTTP    struct crow_config
+#define STRUCT_HEALTH  struct crow_config
 
 static const struct crow_option options[] = {
 #define OPTION(section, key, type, field, min, max, fallback, example, prose)                      \

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* DAEMON, DNS and HTTP are fields of struct crow_config; SOURCE and SERVICE have names, may be
+/* DAEMON, DNS, HTTP and HEALTH are fields of struct crow_config; SOURCE and SERVICE have names, may be
  * many, and are a struct each. */
 enum crow_section {
 	CROW_SECTION_DAEMON,
@@ -18,6 +18,7 @@ enum crow_section {
 	CROW_SECTION_SERVICE,
 	CROW_SECTION_DNS,
 	CROW_SECTION_HTTP,
+	CROW_SECTION_HEALTH,
 	CROW_SECTION_COUNT
 };
 

@@ -155,16 +155,27 @@ struct run {
 	const uint32_t *apps; /* string offset of each label */
 };
 
-static void add_instance(struct builder *b, const struct run *run, const struct crow_item *item)
+static enum crow_snap_state state_of(const struct crow_service *service, size_t i)
 {
-	struct crow_snap_instance *instance = append(&b->instances, 1);
+	if (service->list.items[i].weight == 0)
+		return CROW_STATE_DRAINED;
+	return crow_service_share(service, i) > 0 ? CROW_STATE_UP : CROW_STATE_EJECTED;
+}
 
-	if (instance == NULL)
+/* Its part of the circle stands in its upper until add_distribution() makes a point of it. */
+static void add_instance(struct builder *b, const struct run *run, size_t i)
+{
+	const struct crow_item *item = &run->service->list.items[i];
+	struct crow_snap_instance *instance = append(&b->instances, 1);
+	uint64_t *upper = append(&b->uppers, 1);
+
+	if (instance == NULL || upper == NULL)
 		return;
+	*upper = (uint64_t)item->weight * crow_service_share(run->service, i);
 	*instance = (struct crow_snap_instance){
 		.addr = item->addr,
 		.port = item->port,
-		.state = item->weight > 0 ? CROW_STATE_UP : CROW_STATE_DRAINED,
+		.state = state_of(run->service, i),
 		.weight = item->weight,
 		.service = run->index,
 		.app = run->apps[item->app],
@@ -173,11 +184,11 @@ static void add_instance(struct builder *b, const struct run *run, const struct 
 
 enum group { GROUP_UP4, GROUP_UP6, GROUP_REST };
 
-static enum group group_of(const struct crow_item *item)
+static enum group group_of(const struct crow_service *service, size_t i)
 {
-	if (item->weight == 0)
+	if (state_of(service, i) != CROW_STATE_UP)
 		return GROUP_REST;
-	return crow_addr_is_v4(&item->addr) ? GROUP_UP4 : GROUP_UP6;
+	return crow_addr_is_v4(&service->list.items[i].addr) ? GROUP_UP4 : GROUP_UP6;
 }
 
 /* The slice of a service: its items in the order of snapshot.h. The list is sorted by family,
@@ -191,12 +202,12 @@ static void add_instances(struct builder *b, struct crow_snap_service *out, cons
 	out->count = (uint32_t)list->count;
 	for (enum group group = GROUP_UP4; group <= GROUP_REST; group++) {
 		for (size_t i = 0; i < list->count; i++) {
-			if (group_of(&list->items[i]) != group)
+			if (group_of(run->service, i) != group)
 				continue;
 			counts[group]++;
 			if (group != GROUP_REST)
 				out->total_weight += list->items[i].weight;
-			add_instance(b, run, &list->items[i]);
+			add_instance(b, run, i);
 		}
 	}
 	out->up4 = counts[GROUP_UP4];
@@ -234,14 +245,17 @@ static void add_tombstones(struct builder *b, const struct crow_service *service
 
 /* ---- the distribution of one service ---- */
 
-/* uppers[i] is the last point of the circle below the share (w0 + ... + wi) / total. */
-static void fill_uppers(const struct crow_snap_instance *instances, uint32_t up, uint64_t total,
-			uint64_t *uppers)
+/* From parts w0, w1... to points: uppers[i] is the last one of the circle below the share
+ * (w0 + ... + wi) / total. */
+static void fill_uppers(uint32_t up, uint64_t *uppers)
 {
 	unsigned __int128 sum = 0;
+	uint64_t total = 0;
 
+	for (uint32_t i = 0; i < up; i++)
+		total += uppers[i];
 	for (uint32_t i = 0; i < up; i++) {
-		sum += instances[i].weight;
+		sum += uppers[i];
 		uppers[i] = (uint64_t)((sum << 64) / total - 1);
 	}
 }
@@ -270,13 +284,14 @@ static void add_guide(struct builder *b, struct crow_snap_service *out, const ui
 
 static void add_distribution(struct builder *b, struct crow_snap_service *out)
 {
-	const struct crow_snap_instance *instances = (void *)b->instances.data;
 	uint32_t up = out->up4 + out->up6;
-	uint64_t *uppers = append(&b->uppers, out->count);
+	uint64_t *uppers;
 
-	if (uppers == NULL || b->instances.failed || up == 0)
+	if (b->uppers.failed || b->instances.failed || up == 0)
 		return;
-	fill_uppers(instances + out->first, up, out->total_weight, uppers);
+	uppers = (uint64_t *)(void *)b->uppers.data + out->first;
+	fill_uppers(up, uppers);
+	memset(uppers + up, 0, (out->count - up) * sizeof(*uppers));
 	add_guide(b, out, uppers);
 }
 

@@ -36,6 +36,7 @@ struct crow_publisher {
 	struct crow_given *given;
 	uint64_t generation;
 	int64_t build_ns; /* what the last build took */
+	int64_t built_ns; /* when it ended, or failed */
 	struct crow_timer build_timer, reap_timer;
 	struct stat written; /* the file's identity; st_ino 0: not written */
 	int reserve;         /* a descriptor kept for the file, should they run out; -1: none */
@@ -213,7 +214,8 @@ static struct crow_published *build(struct crow_publisher *publisher)
 	struct crow_published *image = crow_publish_build(
 		publisher->table, publisher->generation + 1, start_ns, (int64_t)time(NULL));
 
-	publisher->build_ns = crow_now_ns() - start_ns;
+	publisher->built_ns = crow_now_ns();
+	publisher->build_ns = publisher->built_ns - start_ns;
 	if (image == NULL)
 		return NULL;
 	publisher->generation++;
@@ -221,11 +223,13 @@ static struct crow_published *build(struct crow_publisher *publisher)
 	return image;
 }
 
+/* After a while without images the first change waits for nobody: that an instance is down is worth
+ * most at once. Those that come with it, or soon after, are the next image. */
 static void schedule(struct crow_publisher *publisher, int64_t wait_ns)
 {
 	if (wait_ns < publisher->build_ns * COALESCE_BUILDS)
 		wait_ns = publisher->build_ns * COALESCE_BUILDS;
-	crow_timer_set(publisher->loop, &publisher->build_timer, crow_now_ns() + wait_ns);
+	crow_timer_set(publisher->loop, &publisher->build_timer, publisher->built_ns + wait_ns);
 }
 
 void crow_publisher_flush(struct crow_publisher *publisher)

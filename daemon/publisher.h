@@ -31,8 +31,8 @@ struct crow_publisher *crow_publisher_new(struct crow_loop *loop, const struct c
 					  void (*on_published)(void *context), void *context);
 void crow_publisher_free(struct crow_publisher *publisher); /* after all readers are gone */
 
-/* A new image is due: in 10 ms, or in 20 times what the last one took to build if that is longer.
- * Calls until then are one image. */
+/* A new image is due: 10 ms after the last one, or 20 times what that took to build if that is
+ * longer; at the next turn of the loop if that has passed. Calls until then are one image. */
 void crow_publisher_schedule(struct crow_publisher *publisher);
 /* At once: at start, after the state files were read. */
 void crow_publisher_flush(struct crow_publisher *publisher);

@@ -20,6 +20,7 @@ static void free_service(struct crow_service *service)
 	if (!service)
 		return;
 	crow_list_fini(&service->list);
+	free(service->shares);
 	free(service->tombstones);
 	free(service->name);
 	free(service);
@@ -124,6 +125,33 @@ struct crow_service *crow_table_add(struct crow_table *table, const char *name,
 	services[at] = service;
 	table->count++;
 	return service;
+}
+
+/* --- health ---------------------------------------------------------------------------------- */
+
+uint8_t crow_service_share(const struct crow_service *service, size_t item)
+{
+	if (service->shares == NULL || service->shares[item] == CROW_SHARE_NEW)
+		return 100;
+	return service->shares[item];
+}
+
+static bool is_as_before(const struct crow_service *service, const uint8_t *shares)
+{
+	for (size_t i = 0; i < service->list.count; i++)
+		if (crow_service_share(service, i) != (shares == NULL ? 100 : shares[i]))
+			return false;
+	return true;
+}
+
+void crow_table_set_shares(struct crow_table *table, struct crow_service *service, uint8_t *shares)
+{
+	bool as_before = is_as_before(service, shares);
+
+	free(service->shares);
+	service->shares = shares;
+	if (!as_before)
+		crow_table_tell(table, service, false);
 }
 
 /* --- a new configuration ------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 
 #include "daemon/config.h"
 #include "daemon/list.h"
+#include "daemon/log.h"
 #include "resolver/name.h"
 #include "resolver/snapshot.h"
 
@@ -36,6 +37,17 @@ struct crow_tombstone {
 	int64_t until_ns;
 };
 
+/* What health keeps of a service's instances of one family; daemon/health/judge.h says what for. */
+struct crow_standing {
+	int64_t answered_ns;    /* when one of them last answered a probe; 0 = never */
+	int64_t lost_ns;        /* since when all of them are down; 0 = they are not */
+	int64_t fell_ns;        /* the lost_ns before, until the ramp after it is over; 0 = none */
+	int64_t regained_ns;    /* when that ended */
+	bool waits_for_witness; /* somebody is in because nobody else has answered yet */
+};
+
+#define CROW_SHARE_NEW 255
+
 struct crow_service {
 	char *name;
 	const struct crow_source_config *source; /* of the table's config */
@@ -47,6 +59,11 @@ struct crow_service {
 	struct crow_list list; /* the last good one; count 0: none yet */
 	int64_t taken_ns;      /* CLOCK_BOOTTIME of that list; may be < 0 */
 	int64_t taken_wall_s;
+	/* Of each item of the list, by what percentage of its weight it is picked: 0 = ejected. NULL:
+	 * all by 100. Set by crow_table_set_shares(); when a list replaces one, items that stay keep
+	 * theirs, and those that come are CROW_SHARE_NEW, which counts as 100. */
+	uint8_t *shares;
+	struct crow_standing standings[2]; /* IPv4, IPv6 */
 	struct crow_tombstone *tombstones; /* the oldest first; at most CROW_LIST_MAX */
 	size_t tombstone_count;
 
@@ -112,6 +129,14 @@ void crow_table_restore(struct crow_table *table, struct crow_service *service,
 void crow_table_fail(struct crow_table *table, struct crow_service *service,
 		     enum crow_poll_outcome outcome, const char *detail,
 		     const struct crow_list_tally *tally, int64_t now_ns);
+
+/* Health's word on the list: one percentage for each item, taken over, or NULL for 100 each. */
+void crow_table_set_shares(struct crow_table *table, struct crow_service *service, uint8_t *shares);
+uint8_t crow_service_share(const struct crow_service *service, size_t item);
+
+/* The level at which news of a service are to be logged: each may say so much and no more. */
+enum crow_log_level crow_service_news(struct crow_service *service, enum crow_log_level level,
+				      int64_t now_ns);
 
 /* Remembers (kind CROW_NAME_UNKNOWN or _FAILED) that a folded name was asked in vain. At most
  * CROW_DENIALS_MAX are kept; one more replaces the one that would end first. */

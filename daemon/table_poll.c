@@ -80,16 +80,9 @@ static void bury(void *context, const struct crow_item *item)
 	};
 }
 
-static int compare_items(const void *a, const void *b)
-{
-	return crow_item_compare(a, b);
-}
-
 static bool holds(const struct crow_list *list, const struct crow_tombstone *tombstone)
 {
-	struct crow_item key = {.addr = tombstone->addr, .port = tombstone->port};
-
-	return bsearch(&key, list->items, list->count, sizeof(key), compare_items) != NULL;
+	return crow_list_find(list, &tombstone->addr, tombstone->port) < list->count;
 }
 
 static void set_tombstones(struct crow_service *service, struct graveyard *graveyard)
@@ -153,8 +146,7 @@ static bool owes_news(const struct crow_service *service, int64_t now_ns)
 	return service->unsaid > 0 && has_room(service, now_ns);
 }
 
-/* The level at which something new is to be logged. */
-static enum crow_log_level news_level(struct crow_service *service, enum crow_log_level level,
+enum crow_log_level crow_service_news(struct crow_service *service, enum crow_log_level level,
 				      int64_t now_ns)
 {
 	if (!has_room(service, now_ns)) {
@@ -184,7 +176,7 @@ static void log_new_list(struct crow_service *service, const struct crow_list *l
 	struct difference difference = compare_lists(&service->list, list, NULL, NULL);
 
 	if (difference.came || difference.gone || owes_news(service, now_ns))
-		crow_log(news_level(service, CROW_LOG_INFO, now_ns),
+		crow_log(crow_service_news(service, CROW_LOG_INFO, now_ns),
 			 "service %s: %zu instance%s, %zu new, %zu gone", service->name,
 			 list->count, plural(list->count), difference.came, difference.gone);
 	else if (difference.altered)
@@ -196,7 +188,7 @@ static void log_new_list(struct crow_service *service, const struct crow_list *l
 static void log_taken(struct crow_service *service, const struct crow_list *list, int64_t now_ns)
 {
 	if (service->failing_ns && service->list.count > 0)
-		crow_log(news_level(service, CROW_LOG_INFO, now_ns),
+		crow_log(crow_service_news(service, CROW_LOG_INFO, now_ns),
 			 "service %s: discovery answers again: %zu instance%s "
 			 "(was failing for %lld s)",
 			 service->name, list->count, plural(list->count),
@@ -218,7 +210,7 @@ static void log_corrections(struct crow_service *service, const struct crow_list
 
 	if (!news)
 		return;
-	crow_log(news_level(service, CROW_LOG_WARNING, now_ns),
+	crow_log(crow_service_news(service, CROW_LOG_WARNING, now_ns),
 		 "service %s: of %zu items in the list %zu were dropped as bad, %zu as outside of "
 		 "`accept`, %zu merged, %zu weights clamped to %u%s%s",
 		 service->name, now->seen, now->dropped, now->outside, now->merged, now->clamped,
@@ -233,8 +225,32 @@ static void count_items(const struct crow_list_tally *tally)
 	crow_count_by(items_clamped, tally->clamped);
 }
 
-static void replace_list(struct crow_service *service, struct crow_list *list)
+/* Instances that stay in the list keep their shares: what was out of picks does not come back for a
+ * moment because a weight elsewhere has changed. False: no memory. */
+static bool carry_shares(const struct crow_service *service, const struct crow_list *list,
+			 uint8_t **out)
 {
+	uint8_t *shares = service->list.count == 0 ? NULL : malloc(list->count);
+	size_t i = 0, j = 0;
+
+	*out = shares;
+	if (shares == NULL)
+		return service->list.count == 0;
+	while (j < list->count) {
+		int order = compare_next(&service->list, i, list, j);
+
+		if (order >= 0)
+			shares[j] = order == 0 ? crow_service_share(service, i) : CROW_SHARE_NEW;
+		i += order <= 0;
+		j += order >= 0;
+	}
+	return true;
+}
+
+static void replace_list(struct crow_service *service, struct crow_list *list, uint8_t *shares)
+{
+	free(service->shares);
+	service->shares = shares;
 	crow_list_fini(&service->list);
 	service->list = *list;
 	crow_list_init(list);
@@ -245,8 +261,11 @@ void crow_table_take(struct crow_table *table, struct crow_service *service, str
 {
 	bool changed = !crow_list_equal(&service->list, list);
 	bool recovered = service->failing_ns != 0;
+	uint8_t *shares = NULL;
 
-	if (changed && !renew_tombstones(service, list, now_ns)) {
+	if (changed &&
+	    (!carry_shares(service, list, &shares) || !renew_tombstones(service, list, now_ns))) {
+		free(shares);
 		crow_list_fini(list);
 		crow_table_fail(table, service, CROW_POLL_NO_MEMORY,
 				"no memory for the list that discovery sent", tally, now_ns);
@@ -258,7 +277,7 @@ void crow_table_take(struct crow_table *table, struct crow_service *service, str
 	log_taken(service, list, now_ns);
 	log_corrections(service, tally, now_ns);
 	if (changed) {
-		replace_list(service, list);
+		replace_list(service, list, shares);
 		service->unsaved = true;
 		service->taken_ns = now_ns;
 		service->taken_wall_s = time(NULL);
@@ -316,7 +335,7 @@ void crow_table_restore(struct crow_table *table, struct crow_service *service,
 		crow_list_fini(list);
 		return;
 	}
-	replace_list(service, list);
+	replace_list(service, list, NULL); /* nobody has judged anything yet */
 	service->from_state = true;
 	service->taken_wall_s = taken_wall_s;
 	service->taken_ns = now_ns - age_s * SECOND_NS;
@@ -360,7 +379,7 @@ static void count_failure(enum crow_poll_outcome outcome)
 
 static void log_failure(struct crow_service *service, const char *detail, int64_t now_ns)
 {
-	enum crow_log_level level = news_level(service, CROW_LOG_WARNING, now_ns);
+	enum crow_log_level level = crow_service_news(service, CROW_LOG_WARNING, now_ns);
 	int64_t good_ns = service->confirmed_ns ? service->confirmed_ns : service->taken_ns;
 
 	if (service->list.count == 0)

@@ -31,6 +31,7 @@ DAEMON_ORDER = [
     ["state", "publish", "runtime", "reports", "privilege",
      "inherit"],
     ["publisher", "saver"],
+    ["health/*"],
     ["discovery/*", "dns/*", "http/*"],
     ["daemon"],
     ["main"],

@@ -174,6 +174,13 @@ static void test_fields(void **state)
 	assert_int_equal(config->dns_answers, 32);
 	assert_false(config->dns_https);
 	assert_int_equal(config->dns_workers, 2);
+	assert_int_equal(config->probe_interval_ms, 0);
+	assert_int_equal(config->probe_rate, 7);
+	assert_int_equal(config->probe_timeout_ms, 1000);
+	assert_int_equal(config->eject_backoff_min_ms, 50);
+	assert_int_equal(config->eject_backoff_max_ms, 60000);
+	assert_int_equal(config->recovery_ramp_ms, 0);
+	assert_int_equal(config->slow_start_ms, 30000);
 	assert_int_equal(config->http_listen.count, 0);
 	crow_config_free(config);
 	free(text);
