@@ -23,7 +23,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DCROW_VERSION='"$(VERSION)"'
 CFLAGS   += -std=gnu11 $(OPT) $(WARN) -fPIC -pthread $(SANFLAGS)
 LDFLAGS  += -pthread $(SANFLAGS)
 LIBS_cli    := -lresolv -ljson-c
-LIBS_daemon := -lcurl -ljson-c -lmicrohttpd -linih
+LIBS_daemon := -lcurl -ljson-c -lmicrohttpd -linih -lcares
 
 objs = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
 RESOLVER := $(call objs,resolver/*.c)

@@ -28,6 +28,12 @@ struct crow_listens {
 	size_t count;
 };
 
+/* Servers, or a file of the form of resolv.conf(5) that names them; neither: none. */
+struct crow_forward_to {
+	struct crow_listens servers;
+	char *path;
+};
+
 enum crow_source_type { CROW_SOURCE_EAS, CROW_SOURCE_FILE };
 
 struct crow_source_config {
@@ -69,6 +75,9 @@ struct crow_config {
 	uint32_t dns_answers;
 	bool dns_https;
 	uint32_t dns_workers;
+	struct crow_forward_to dns_upstream;
+	bool dns_mixed_case;
+	uint32_t dns_cache;
 	struct crow_listens http_listen;
 	uint32_t probe_interval_ms; /* this and the next: [health] */
 	uint32_t probe_rate;

@@ -11,9 +11,21 @@
 
 static bool is_empty(const struct crow_option *option, const void *object)
 {
-	const struct crow_cidrs *cidrs = (const void *)((const char *)object + option->offset);
+	const void *field = (const char *)object + option->offset;
+	const struct crow_cidrs *cidrs = field;
+	const struct crow_forward_to *to = field;
 
+	if (option->type == CROW_OPTION_FORWARD_TO)
+		return to->servers.count == 0 && !to->path;
 	return option->type == CROW_OPTION_CIDRS && cidrs->count == 0;
+}
+
+/* What holds where nothing is set. */
+static const char *empty_means(const struct crow_option *option)
+{
+	if (option->type == CROW_OPTION_FORWARD_TO)
+		return "other names are refused";
+	return "this host alone"; /* the allow= of [dns] and [http] */
 }
 
 static void print_section(enum crow_section kind, const void *object, FILE *out)
@@ -23,8 +35,8 @@ static void print_section(enum crow_section kind, const void *object, FILE *out)
 	for (size_t i = 0; (option = crow_option_get(i)) != NULL; i++) {
 		if (option->section != kind)
 			continue;
-		if (is_empty(option, object)) /* the allow= of [dns] and [http] */
-			fprintf(out, "# %s= is not set: this host alone\n", option->key);
+		if (is_empty(option, object))
+			fprintf(out, "# %s= is not set: %s\n", option->key, empty_means(option));
 		else
 			crow_option_print(option, object, out);
 	}

@@ -26,6 +26,7 @@
 #include "daemon/runtime.h"
 #include "daemon/saver.h"
 #include "daemon/state.h"
+#include "daemon/upstream/follow.h"
 
 #define COMPLAINT 512
 
@@ -39,6 +40,7 @@ struct daemon {
 	struct crow_health *health;
 	struct crow_discovery *discovery;
 	struct crow_reports *reports;
+	struct crow_follow *follow;
 	struct crow_dns *dns;
 	struct crow_http *http;
 	struct crow_watch signals;
@@ -99,6 +101,13 @@ static void on_wanted(void *context, const char *name)
 
 	if (d->discovery != NULL)
 		crow_discovery_demand(d->discovery, name);
+}
+
+static void on_upstreams(void *context, struct crow_upstreams *upstreams)
+{
+	struct daemon *d = context;
+
+	crow_dns_forward(d->dns, upstreams);
 }
 
 /* Once per poll: what an administrator may have removed from the runtime directory comes back. */
@@ -183,10 +192,10 @@ static void warn_of_restart(const struct crow_config *old, const struct crow_con
 	    strcmp(old->state_dir, new->state_dir) != 0 || strcmp(old->user, new->user) != 0 ||
 	    !is_same_listen(&old->dns_listen, &new->dns_listen) ||
 	    !is_same_listen(&old->http_listen, &new->http_listen) ||
-	    old->dns_workers != new->dns_workers)
+	    old->dns_workers != new->dns_workers || old->dns_cache != new->dns_cache)
 		crow_log(CROW_LOG_WARNING,
-			 "runtime-dir, state-dir, user, listen and workers change with a restart "
-			 "only; all else is reloaded");
+			 "runtime-dir, state-dir, user, listen, workers and cache change with a "
+			 "restart only; all else is reloaded");
 }
 
 static void keep_start_keys(struct crow_config *old, struct crow_config *new)
@@ -199,6 +208,7 @@ static void keep_start_keys(struct crow_config *old, struct crow_config *new)
 	new->user = old->user;
 	new->dns_listen = old->dns_listen;
 	new->dns_workers = old->dns_workers;
+	new->dns_cache = old->dns_cache;
 	new->http_listen = old->http_listen;
 	old->runtime_dir = asked.runtime_dir;
 	old->state_dir = asked.state_dir;
@@ -228,6 +238,9 @@ static void reload(struct daemon *d)
 			crow_log(CROW_LOG_ERROR, "no memory to reload who may ask: [dns] allow and "
 						 "rate-limit stay as they are; reload again");
 		crow_health_configure(d->health);
+		if (!crow_follow_configure(d->follow, config))
+			crow_log(CROW_LOG_ERROR, "no memory to reload the upstreams: those of "
+						 "before are asked; reload again");
 		crow_publisher_schedule(d->publisher);
 		crow_log(CROW_LOG_INFO, "reloaded: %zu services from %zu sources", d->table.count,
 			 config->source_count);
@@ -338,6 +351,9 @@ static bool start(struct daemon *d, char complaint[COMPLAINT])
 		return false;
 	}
 	house.publisher = d->publisher;
+	d->follow = crow_follow_new(d->loop, crow_dns_listens(d->dns), on_upstreams, d);
+	if (d->follow == NULL || !crow_follow_configure(d->follow, d->config))
+		return false;
 	if (!crow_dns_start(d->dns, d->publisher, d->config->runtime_dir) ||
 	    !crow_http_start(d->http, &house))
 		return false;
@@ -350,6 +366,7 @@ static void stop(struct daemon *d)
 	crow_discovery_free(d->discovery);
 	crow_http_free(d->http);
 	crow_dns_free(d->dns);
+	crow_follow_free(d->follow);
 	crow_reports_close(d->reports);
 	crow_health_free(d->health);
 	crow_publisher_free(d->publisher);

@@ -59,17 +59,19 @@ bool crow_option_is_list(const struct crow_option *option)
 	case CROW_OPTION_SERVICES:
 	case CROW_OPTION_CIDRS:
 	case CROW_OPTION_LISTENS:
+	case CROW_OPTION_FORWARD_TO:
 		return true;
 	default:
 		return false;
 	}
 }
 
-/* A list without items means something: no alias, the addresses accepted anyway, no listener. */
+/* A list without items means something: no alias, the addresses accepted anyway, no listener,
+ * nobody to forward to. */
 static bool may_be_empty(const struct crow_option *option)
 {
 	return option->type == CROW_OPTION_NAMES || option->type == CROW_OPTION_CIDRS ||
-	       option->type == CROW_OPTION_LISTENS;
+	       option->type == CROW_OPTION_LISTENS || option->type == CROW_OPTION_FORWARD_TO;
 }
 
 static void expect_duration(const struct crow_option *option, char *out, size_t size)
@@ -127,6 +129,12 @@ void crow_option_expectation(const struct crow_option *option, char *out, size_t
 	case CROW_OPTION_LISTENS:
 		snprintf(out, size, "addresses such as %s, [::1]:%u or 127.0.0.1, or none",
 			 option->fallback, option->min);
+		break;
+	case CROW_OPTION_FORWARD_TO:
+		snprintf(out, size,
+			 "addresses of servers such as 10.0.0.2 or [fd00::2]:%u, or one absolute "
+			 "path of at most %u bytes",
+			 option->min, option->max);
 		break;
 	}
 }
@@ -314,6 +322,24 @@ static enum verdict read_listen_item(const struct crow_option *option, const cha
 	return verdict_of(done);
 }
 
+/* One file, or servers, and not both: a file is there to be the whole list. */
+static enum verdict read_forward_to_item(const struct crow_option *option, const char *text,
+					 struct crow_forward_to *field)
+{
+	struct crow_listen server;
+
+	if (field->path || !*text)
+		return BAD;
+	if (text[0] == '/') {
+		if (!is_path(option, text) || field->servers.count > 0)
+			return BAD;
+		return verdict_of(set_string(&field->path, text, strlen(text)));
+	}
+	if (!crow_value_listen(text, (uint16_t)option->min, &server) || server.port == 0)
+		return BAD;
+	return read_listen_item(option, text, &field->servers);
+}
+
 static enum verdict read_item(const struct crow_option *option, const char *text, void *object)
 {
 	void *field = (char *)object + option->offset;
@@ -329,10 +355,12 @@ static enum verdict read_item(const struct crow_option *option, const char *text
 		return read_cidr_item(text, field);
 	case CROW_OPTION_LISTENS:
 		return read_listen_item(option, text, field);
-	case CROW_OPTION_SOURCE_TYPE:
-		return read_source_type(text, field);
+	case CROW_OPTION_FORWARD_TO:
+		return read_forward_to_item(option, text, field);
 	case CROW_OPTION_YES_NO:
 		return read_yes_no(text, field);
+	case CROW_OPTION_SOURCE_TYPE:
+		return read_source_type(text, field);
 	case CROW_OPTION_NUMBER:
 	case CROW_OPTION_DURATION_MS:
 	case CROW_OPTION_DURATION_S:
@@ -448,8 +476,6 @@ static void put_listens(struct list_out *list, const struct crow_listens *listen
 		crow_value_format_listen(&listens->items[i], text);
 		put_item(list, text);
 	}
-	if (listens->count == 0)
-		put_item(list, "none");
 }
 
 static void print_list(const struct crow_option *option, const void *object, FILE *out)
@@ -463,6 +489,13 @@ static void print_list(const struct crow_option *option, const void *object, FIL
 		break;
 	case CROW_OPTION_LISTENS:
 		put_listens(&list, field);
+		if (list.column == 0)
+			put_item(&list, "none");
+		break;
+	case CROW_OPTION_FORWARD_TO:
+		put_listens(&list, &((const struct crow_forward_to *)field)->servers);
+		if (((const struct crow_forward_to *)field)->path)
+			put_item(&list, ((const struct crow_forward_to *)field)->path);
 		break;
 	default:
 		put_strings(&list, field);
@@ -551,6 +584,11 @@ void crow_option_clear(const struct crow_option *option, void *object)
 	case CROW_OPTION_LISTENS:
 		free(((struct crow_listens *)field)->items);
 		*(struct crow_listens *)field = (struct crow_listens){0};
+		break;
+	case CROW_OPTION_FORWARD_TO:
+		free(((struct crow_forward_to *)field)->servers.items);
+		free(((struct crow_forward_to *)field)->path);
+		*(struct crow_forward_to *)field = (struct crow_forward_to){0};
 		break;
 	default:
 		break; /* numbers hold nothing */

@@ -38,6 +38,7 @@ enum crow_option_type {
 	CROW_OPTION_DURATION_S,  /* uint32_t */
 	CROW_OPTION_CIDRS,       /* struct crow_cidrs */
 	CROW_OPTION_LISTENS,     /* struct crow_listens */
+	CROW_OPTION_FORWARD_TO,  /* struct crow_forward_to */
 };
 
 struct crow_option {

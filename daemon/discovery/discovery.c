@@ -5,8 +5,8 @@
 
 #include "daemon/discovery/demand.h"
 #include "daemon/discovery/round.h"
-#include "daemon/discovery/watch.h"
 #include "daemon/log.h"
+#include "daemon/watch.h"
 
 /* A file that changes several times at once, as when a tool touches it twice, is read once. */
 #define FILE_SETTLE_NS INT64_C(10000000)

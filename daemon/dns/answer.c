@@ -202,8 +202,7 @@ enum crow_exit crow_answer_query(const struct crow_query *query, const struct cr
 		want(&a, wanted);
 		return CROW_EXIT_WAIT;
 	case CROW_SUBJECT_ELSEWHERE:
-		crow_reply_refuse(reply, query, CROW_RCODE_REFUSED);
-		break;
+		return CROW_EXIT_ELSEWHERE;
 	case CROW_SUBJECT_UNREADY:
 		crow_reply_refuse(reply, query, CROW_RCODE_SERVFAIL);
 		break;

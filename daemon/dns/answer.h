@@ -11,9 +11,10 @@
 #include "resolver/image.h"
 
 enum crow_exit {
-	CROW_EXIT_REPLY, /* the reply is written */
-	CROW_EXIT_DROP,  /* no reply may be sent */
-	CROW_EXIT_WAIT,  /* the name must be asked of discovery first: see wanted */
+	CROW_EXIT_REPLY,     /* the reply is written */
+	CROW_EXIT_DROP,      /* no reply may be sent */
+	CROW_EXIT_WAIT,      /* the name must be asked of discovery first: see wanted */
+	CROW_EXIT_ELSEWHERE, /* the name is not ours: forward.h */
 };
 
 struct crow_wanted {

@@ -12,6 +12,9 @@ struct crow_dns {
 	struct crow_listens listens; /* ours, with the ports that were bound */
 	struct crow_worker **workers;
 	size_t count;
+	struct crow_upstreams *upstreams; /* NULL: none are configured */
+	uint32_t cache_entries;           /* of each worker */
+	bool started;
 };
 
 static bool copy_listens(struct crow_dns *dns, const struct crow_listens *from)
@@ -46,6 +49,7 @@ struct crow_dns *crow_dns_bind(const struct crow_config *config, struct crow_inh
 			return NULL;
 		}
 	}
+	dns->cache_entries = (uint32_t)((config->dns_cache + count - 1) / (count ? count : 1));
 	if (crow_dns_configure(dns, config))
 		return dns;
 	snprintf(complaint, complaint_size, "no memory for the DNS responder");
@@ -78,12 +82,36 @@ static void say_host_error(const struct crow_dns *dns)
 		 "host; if a sandbox is the cause, allow AF_NETLINK");
 }
 
+/* Once, since this is where somebody looks whose other names do not resolve. */
+static void say_where_others_go(const struct crow_dns *dns)
+{
+	char list[CROW_UPSTREAMS_MAX * (CROW_ENDPOINT_TEXT + 2)] = "";
+
+	if (dns->count == 0)
+		return;
+	if (!dns->upstreams) {
+		crow_log(CROW_LOG_INFO,
+			 "names of others are refused: there is no [dns] upstream to ask");
+		return;
+	}
+	for (size_t i = 0; i < dns->upstreams->count; i++) {
+		const struct crow_listen *at = &dns->upstreams->items[i].at;
+
+		if (i > 0)
+			strcat(list, ", ");
+		crow_addr_format(&at->addr, at->port, list + strlen(list));
+	}
+	if (dns->upstreams->count > 0)
+		crow_log(CROW_LOG_INFO, "names of others are forwarded to %s", list);
+}
+
 bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher, const char *runtime_dir)
 {
 	char endpoint[CROW_ENDPOINT_TEXT];
 
 	for (size_t i = 0; i < dns->count; i++) {
-		if (crow_worker_start(dns->workers[i], publisher, runtime_dir))
+		if (crow_worker_start(dns->workers[i], publisher, runtime_dir, dns->upstreams,
+				      dns->cache_entries))
 			continue;
 		crow_log(CROW_LOG_ERROR, "cannot start a thread of the DNS responder: %m");
 		return false;
@@ -92,10 +120,12 @@ bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher, cons
 		say_receive_buffer(dns);
 		say_host_error(dns);
 	}
+	dns->started = true;
 	for (size_t i = 0; i < dns->listens.count; i++) {
 		crow_addr_format(&dns->listens.items[i].addr, dns->listens.items[i].port, endpoint);
 		crow_log(CROW_LOG_INFO, "answering DNS on %s (UDP and TCP)", endpoint);
 	}
+	say_where_others_go(dns);
 	return true;
 }
 
@@ -103,6 +133,14 @@ void crow_dns_wake(struct crow_dns *dns)
 {
 	for (size_t i = 0; i < dns->count; i++)
 		crow_worker_wake(dns->workers[i]);
+}
+
+void crow_dns_forward(struct crow_dns *dns, struct crow_upstreams *upstreams)
+{
+	crow_upstreams_release(dns->upstreams);
+	dns->upstreams = upstreams ? crow_upstreams_use(upstreams) : NULL;
+	for (size_t i = 0; dns->started && i < dns->count; i++)
+		crow_worker_forward(dns->workers[i], upstreams);
 }
 
 bool crow_dns_configure(struct crow_dns *dns, const struct crow_config *config)
@@ -114,12 +152,18 @@ bool crow_dns_configure(struct crow_dns *dns, const struct crow_config *config)
 	return done;
 }
 
+const struct crow_listens *crow_dns_listens(const struct crow_dns *dns)
+{
+	return &dns->listens;
+}
+
 void crow_dns_free(struct crow_dns *dns)
 {
 	if (!dns)
 		return;
 	for (size_t i = 0; i < dns->count; i++)
 		crow_worker_free(dns->workers[i]);
+	crow_upstreams_release(dns->upstreams);
 	free(dns->workers);
 	free(dns->listens.items);
 	free(dns);

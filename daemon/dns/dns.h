@@ -11,6 +11,7 @@
 
 #include "daemon/inherit.h"
 #include "daemon/publisher.h"
+#include "daemon/upstream/upstreams.h"
 
 struct crow_dns;
 
@@ -26,6 +27,10 @@ void crow_dns_wake(struct crow_dns *dns);
 /* All but listen and workers, after a reload. False: no memory; who may ask stays as it is. Main
  * thread. */
 bool crow_dns_configure(struct crow_dns *dns, const struct crow_config *config);
+/* The upstreams from now on, which it becomes a user of; NULL: none. Main thread. */
+void crow_dns_forward(struct crow_dns *dns, struct crow_upstreams *upstreams);
+/* Where it is bound. Borrowed. */
+const struct crow_listens *crow_dns_listens(const struct crow_dns *dns);
 /* Ends and joins the workers. NULL is fine. */
 void crow_dns_free(struct crow_dns *dns);
 

@@ -4,37 +4,7 @@
 #include <sys/random.h>
 
 #include "daemon/counters.h"
-
-static void count_reply(const struct crow_reply *reply)
-{
-	switch (reply->rcode) {
-	case CROW_RCODE_NOERROR:
-		crow_count(dns_noerror);
-		if (reply->answers == 0 && !reply->truncated)
-			crow_count(dns_nodata);
-		break;
-	case CROW_RCODE_FORMERR:
-		crow_count(dns_formerr);
-		break;
-	case CROW_RCODE_SERVFAIL:
-		crow_count(dns_servfail);
-		break;
-	case CROW_RCODE_NXDOMAIN:
-		crow_count(dns_nxdomain);
-		break;
-	case CROW_RCODE_NOTIMP:
-		crow_count(dns_notimp);
-		break;
-	case CROW_RCODE_REFUSED:
-		crow_count(dns_refused);
-		break;
-	case CROW_RCODE_BADVERS:
-		crow_count(dns_badvers);
-		break;
-	}
-	if (reply->truncated)
-		crow_count(dns_truncated);
-}
+#include "daemon/dns/tally.h"
 
 static void count_query(const struct crow_query *query)
 {
@@ -91,6 +61,11 @@ enum crow_exit crow_responder_ask(struct crow_responder *responder, const uint8_
 	responder->settings.seq = responder->seq++;
 	exit = crow_answer(bytes, size, stream, responder->img, &responder->settings, &query, reply,
 			   &wanted);
+	if (exit == CROW_EXIT_ELSEWHERE)
+		return crow_forward_ask(responder->forward, &query, asker, responder->settings.seq,
+					reply)
+			       ? CROW_EXIT_REPLY
+			       : CROW_EXIT_WAIT;
 	if (exit == CROW_EXIT_DROP) {
 		crow_count(dns_dropped);
 		return exit;
@@ -105,7 +80,7 @@ enum crow_exit crow_responder_ask(struct crow_responder *responder, const uint8_
 		crow_count(dns_wait_full);
 		crow_reply_refuse(reply, &query, CROW_RCODE_SERVFAIL);
 	}
-	count_reply(reply);
+	crow_tally_reply(reply);
 	return CROW_EXIT_REPLY;
 }
 
@@ -116,16 +91,23 @@ static void settle(struct crow_responder *responder, struct crow_wait *wait, int
 	uint8_t bytes[CROW_QUERY_TCP_MAX];
 	struct crow_reply reply = {.bytes = bytes, .capacity = sizeof(bytes)};
 	struct crow_wanted wanted;
+	enum crow_exit exit;
 
 	responder->settings.seq = responder->seq++;
-	if (crow_answer_query(&wait->query, responder->img, &responder->settings, &reply,
-			      &wanted) == CROW_EXIT_WAIT) {
-		if (now_ns < wait->deadline_ns)
-			return;
-		crow_reply_refuse(&reply, &wait->query, CROW_RCODE_SERVFAIL);
-	}
-	count_reply(&reply);
+	exit = crow_answer_query(&wait->query, responder->img, &responder->settings, &reply,
+				 &wanted);
+	if (exit == CROW_EXIT_WAIT && now_ns < wait->deadline_ns)
+		return;
 	crow_waits_remove(&responder->waits, wait);
+	if (exit == CROW_EXIT_ELSEWHERE) { /* a reload has taken the zone from us */
+		if (!crow_forward_ask(responder->forward, &wait->query, &wait->asker,
+				      responder->settings.seq, &reply))
+			return;
+	} else {
+		if (exit == CROW_EXIT_WAIT)
+			crow_reply_refuse(&reply, &wait->query, CROW_RCODE_SERVFAIL);
+		crow_tally_reply(&reply);
+	}
 	wait->asker.deliver(&wait->asker, reply.bytes, reply.size);
 }
 

@@ -1,6 +1,6 @@
 /*
  * What the transports of a worker share: the image of the batch under way, the settings, the
- * query counter, the queries that wait for a name, and the counters of replies. A transport gives
+ * query counter, the queries that wait for a name, and where others' names go. A transport gives
  * bytes and gets bytes; that it is UDP or TCP shows in `stream` alone. One thread, but for the
  * atomics.
  */
@@ -8,6 +8,7 @@
 #define CROW_RESPONDER_H
 
 #include "daemon/dns/answer.h"
+#include "daemon/dns/forward.h"
 #include "daemon/dns/wait.h"
 #include "daemon/publisher.h"
 
@@ -23,6 +24,7 @@ struct crow_responder {
 	const struct crow_image *img; /* between begin and end */
 	struct crow_answer_settings settings;
 	struct crow_waits waits;
+	struct crow_forward *forward;
 };
 
 /* Before the thread starts. runtime_dir is borrowed. */

@@ -200,6 +200,7 @@ static bool answer(struct connection *c, const uint8_t *message, size_t size)
 		c->waiting++;
 		return true;
 	case CROW_EXIT_REPLY:
+	case CROW_EXIT_ELSEWHERE: /* which the responder has made one of the others */
 		break;
 	}
 	put_length(frame, reply.size);

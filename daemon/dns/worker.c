@@ -96,10 +96,11 @@ static void on_poke(struct crow_watch *watch, uint32_t events)
 		return;
 	}
 	crow_gate_update(&worker->gate);
+	crow_forward_update(worker->responder.forward);
 	crow_responder_retry(&worker->responder);
 }
 
-static bool make_parts(struct crow_worker *worker)
+static bool make_parts(struct crow_worker *worker, uint32_t cache_entries)
 {
 	worker->loop = crow_loop_new();
 	worker->batch = crow_udp_batch_new();
@@ -110,7 +111,9 @@ static bool make_parts(struct crow_worker *worker)
 	    worker->poke.fd < 0)
 		return false;
 	worker->tcp = crow_tcp_new(&worker->responder, &worker->gate, worker->loop);
-	return worker->tcp && crow_loop_add(worker->loop, &worker->poke, EPOLLIN) == 0;
+	worker->responder.forward = crow_forward_new(worker->loop, cache_entries);
+	return worker->tcp && worker->responder.forward &&
+	       crow_loop_add(worker->loop, &worker->poke, EPOLLIN) == 0;
 }
 
 static bool watch_sockets(struct crow_worker *worker)
@@ -148,11 +151,15 @@ static bool start_thread(struct crow_worker *worker)
 }
 
 bool crow_worker_start(struct crow_worker *worker, struct crow_publisher *publisher,
-		       const char *runtime_dir)
+		       const char *runtime_dir, struct crow_upstreams *upstreams,
+		       uint32_t cache_entries)
 {
-	if (!make_parts(worker))
+	if (!make_parts(worker, cache_entries))
 		return false;
 	crow_gate_update(&worker->gate);
+	if (upstreams)
+		crow_forward_offer(worker->responder.forward, upstreams);
+	crow_forward_update(worker->responder.forward);
 	crow_responder_init(&worker->responder, worker->loop, publisher, runtime_dir);
 	if (crow_netlink_open(&worker->netlink, worker->loop))
 		worker->responder.settings.host = &worker->netlink.host;
@@ -191,6 +198,12 @@ int crow_worker_host_error(const struct crow_worker *worker)
 	return worker->host_error;
 }
 
+void crow_worker_forward(struct crow_worker *worker, struct crow_upstreams *upstreams)
+{
+	crow_forward_offer(worker->responder.forward, upstreams);
+	crow_worker_wake(worker);
+}
+
 void crow_worker_wake(struct crow_worker *worker)
 {
 	if (worker->running)
@@ -213,6 +226,7 @@ void crow_worker_free(struct crow_worker *worker)
 	if (!worker)
 		return;
 	join(worker);
+	crow_forward_free(worker->responder.forward);
 	crow_tcp_free(worker->tcp);
 	for (size_t i = 0; i < worker->count; i++) {
 		close(worker->udp[i].watch.fd);

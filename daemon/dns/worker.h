@@ -7,6 +7,7 @@
 
 #include "daemon/inherit.h"
 #include "daemon/publisher.h"
+#include "daemon/upstream/upstreams.h"
 
 struct crow_worker;
 
@@ -17,7 +18,10 @@ struct crow_worker *crow_worker_bind(struct crow_listens *listens, bool shared,
 				     size_t complaint_size);
 /* False with errno; the worker is then only good for freeing. */
 bool crow_worker_start(struct crow_worker *worker, struct crow_publisher *publisher,
-		       const char *runtime_dir);
+		       const char *runtime_dir, struct crow_upstreams *upstreams,
+		       uint32_t cache_entries);
+/* From now on; see crow_forward_offer(). Of a worker that was started. */
+void crow_worker_forward(struct crow_worker *worker, struct crow_upstreams *upstreams);
 /* Main thread, before the start and at a reload. False: no memory; some of it stays as it is. */
 bool crow_worker_configure(struct crow_worker *worker, const struct crow_config *config);
 /* Bytes that the smallest receive buffer of its UDP sockets holds. */

@@ -23,7 +23,7 @@ LAYERS = {
 # The daemon's stations in the order of its data flow: a file may call only files of its own row and
 # of rows above it.
 DAEMON_ORDER = [
-    ["log", "counters", "loop", "notify", "cidr", "value"],
+    ["log", "counters", "loop", "notify", "cidr", "value", "watch"],
     ["config", "config_check", "config_draft", "config_ini", "config_print", "option"],
     ["list", "list_json"],
     ["table", "table_poll"],
@@ -31,6 +31,7 @@ DAEMON_ORDER = [
     ["state", "publish", "runtime", "reports", "privilege",
      "inherit"],
     ["publisher", "saver"],
+    ["upstream/*"],
     ["health/*"],
     ["discovery/*", "dns/*", "http/*"],
     ["daemon"],
@@ -43,7 +44,7 @@ DOORS = {
     "/microhttpd.h": ["daemon/http/http.c"],
     "/ini.h": ["daemon/config_ini.c"],
     "/json-c/": ["daemon/http/json.c", "daemon/list_json.c", "cli/story.c"],
-    "/ares.h": [],
+    "/ares.h": ["daemon/upstream/channel.c"],
 }
 
 # Objects below the hot paths, and the only symbols of libc they may ask for. None of these

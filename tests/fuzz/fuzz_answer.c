@@ -69,6 +69,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		reply.capacity = sizeof(bytes);
 	switch (crow_answer(data + 1, size - 1, stream, &image->image, &settings, &query, &reply,
 			    &wanted)) {
+	case CROW_EXIT_ELSEWHERE:
+		FIXTURE_MUST(query.rcode == CROW_RCODE_NOERROR && query.name_size > 0);
+		crow_reply_refuse(&reply, &query, CROW_RCODE_REFUSED);
+		check_reply(&reply, &query);
+		break;
 	case CROW_EXIT_WAIT:
 		FIXTURE_MUST(strlen(wanted.name) <= query.text_size && wanted.timeout_ms > 0);
 		crow_reply_refuse(&reply, &query, CROW_RCODE_SERVFAIL);

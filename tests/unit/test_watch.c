@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "daemon/discovery/file.h"
-#include "daemon/discovery/watch.h"
+#include "daemon/watch.h"
 
 #define S INT64_C(1000000000)
 

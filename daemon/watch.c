@@ -1,4 +1,4 @@
-#include "daemon/discovery/watch.h"
+#include "daemon/watch.h"
 
 #include <errno.h>
 #include <limits.h>

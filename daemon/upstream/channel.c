@@ -1,0 +1,310 @@
+#include "daemon/upstream/channel.h"
+
+#include <ares.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "daemon/counters.h"
+
+/* Bytes. 2000 replies of 100 bytes may come at once, each counted by the kernel with some 768 bytes
+ * around it; over 64 sockets that is 24 KiB each. The kernel caps it at net.core.rmem_max. */
+#define RECEIVE_BUFFER (256 << 10)
+
+/* UDP, and TCP for replies that do not fit. */
+#define LINKS 2
+
+/* A socket of c-ares's. */
+struct link {
+	struct crow_watch watch; /* fd -1: none */
+	struct crow_channel *channel;
+	uint32_t events;
+};
+
+struct crow_channel {
+	ares_channel ares;
+	struct crow_loop *loop;
+	struct link links[LINKS];
+	size_t pending;
+	bool processing; /* c-ares is on the stack, and must not be destroyed */
+	bool closing;    /* hooks are not called */
+	bool drained;    /* the readable socket has given its datagram of this turn */
+};
+
+/* Of one query; c-ares hands it back once. */
+struct pending {
+	struct crow_channel *channel;
+	crow_channel_hook *hook;
+	void *context;
+};
+
+/* ---- sockets: c-ares calls these instead of the kernel ---- */
+
+static ares_socket_t open_socket(int family, int type, int protocol, void *context)
+{
+	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+	int size = RECEIVE_BUFFER, on = 1;
+
+	(void)context;
+	if (fd >= 0 && type == SOCK_DGRAM)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (fd >= 0 && type == SOCK_STREAM) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		crow_count(forward_tcp);
+	}
+	return fd;
+}
+
+static int close_socket(ares_socket_t fd, void *context)
+{
+	(void)context;
+	return close(fd);
+}
+
+static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares_socklen_t size,
+			  void *context)
+{
+	(void)context;
+	return connect(fd, address, size);
+}
+
+/* An ICMP error of an earlier datagram is reported to the next call on the socket, whatever that
+ * is: it says nothing of this one, which goes out at the second try. */
+static ares_ssize_t send_vector(ares_socket_t fd, const struct iovec *parts, int count,
+				void *context)
+{
+	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
+				 .msg_iovlen = (size_t)count};
+	ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	(void)context;
+	if (n < 0 && errno == ECONNREFUSED)
+		n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return n;
+}
+
+/* c-ares reads until there is no more, and most sockets have one datagram: the second call would
+ * cost as much as the first. The loop comes back to what is left. An empty datagram, which c-ares
+ * takes for the end of the socket and of all that is asked over it, is passed over. */
+static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int flags,
+			    struct sockaddr *from, ares_socklen_t *from_size, void *context)
+{
+	struct crow_channel *channel = context;
+	ssize_t n;
+
+	if (!from) /* TCP */
+		return recv(fd, buffer, size, flags);
+	if (channel->drained) {
+		errno = EAGAIN;
+		return -1;
+	}
+	do
+		n = recvfrom(fd, buffer, size, flags, from, from_size);
+	while (n == 0);
+	channel->drained = n > 0;
+	return n;
+}
+
+static const struct ares_socket_functions socket_functions = {
+	.asocket = open_socket,
+	.aclose = close_socket,
+	.aconnect = connect_socket,
+	.arecvfrom = receive,
+	.asendv = send_vector,
+};
+
+/* ---- c-ares on the loop ---- */
+
+static void on_ready(struct crow_watch *watch, uint32_t events)
+{
+	struct link *link = crow_container(watch, struct link, watch);
+	struct crow_channel *channel = link->channel;
+	bool readable = events & (EPOLLIN | EPOLLERR | EPOLLHUP);
+
+	channel->processing = true;
+	channel->drained = false;
+	ares_process_fd(channel->ares, readable ? watch->fd : ARES_SOCKET_BAD,
+			events & EPOLLOUT ? watch->fd : ARES_SOCKET_BAD);
+	channel->processing = false;
+}
+
+static struct link *find_link(struct crow_channel *channel, int fd)
+{
+	for (size_t i = 0; i < LINKS; i++)
+		if (channel->links[i].watch.fd == fd)
+			return &channel->links[i];
+	return NULL;
+}
+
+static void unwatch(struct crow_channel *channel, struct link *link)
+{
+	crow_loop_remove(channel->loop, &link->watch);
+	link->watch.fd = -1;
+}
+
+/* A socket that cannot be watched is no error here: its queries run into our time-outs. */
+static void watch_link(struct crow_channel *channel, int fd, uint32_t events)
+{
+	struct link *link = find_link(channel, -1);
+
+	if (!link)
+		return;
+	link->watch.fd = fd;
+	link->events = events;
+	if (crow_loop_add(channel->loop, &link->watch, events) < 0)
+		link->watch.fd = -1;
+}
+
+static void on_socket_state(void *context, ares_socket_t fd, int readable, int writable)
+{
+	struct crow_channel *channel = context;
+	struct link *link = find_link(channel, fd);
+	uint32_t events = (readable ? (uint32_t)EPOLLIN : 0) | (writable ? (uint32_t)EPOLLOUT : 0);
+
+	if (events == 0) {
+		if (link)
+			unwatch(channel, link);
+	} else if (!link) {
+		watch_link(channel, fd, events);
+	} else if (link->events != events) {
+		link->events = events;
+		crow_loop_modify(channel->loop, &link->watch, events);
+	}
+}
+
+/* ---- the channel ---- */
+
+/* Every option that c-ares would look up elsewhere is given: it reads files and the environment for
+ * those that are missing. */
+static int init(struct crow_channel *channel, bool edns)
+{
+	struct in_addr nobody = {0}; /* the servers are set afterwards, with their ports */
+	struct ares_options options = {
+		.flags = ARES_FLAG_STAYOPEN | ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH |
+			 ARES_FLAG_NOALIASES | (edns ? ARES_FLAG_EDNS : 0),
+		.timeout = CROW_CHANNEL_PATIENCE_MS,
+		.tries = 1,
+		.ndots = 1,
+		.servers = &nobody,
+		.nservers = 1,
+		.lookups = (char *)(uintptr_t) "b",
+		.sock_state_cb = on_socket_state,
+		.sock_state_cb_data = channel,
+		.ednspsz = CROW_CHANNEL_REPLY_MAX,
+		.resolvconf_path = (char *)(uintptr_t) "/dev/null",
+	};
+
+	int given = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
+		    ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SORTLIST |
+		    ARES_OPT_SOCK_STATE_CB | ARES_OPT_EDNSPSZ | ARES_OPT_NOROTATE |
+		    ARES_OPT_RESOLVCONF;
+
+#ifdef ARES_OPT_QUERY_CACHE /* 1.31: it has a cache of its own, which 0 s turns off */
+	given |= ARES_OPT_QUERY_CACHE;
+#endif
+	return ares_init_options(&channel->ares, &options, given);
+}
+
+static int set_server(struct crow_channel *channel, const struct crow_listen *server)
+{
+	struct ares_addr_port_node node = {.udp_port = server->port, .tcp_port = server->port};
+
+	if (crow_addr_is_v4(&server->addr)) {
+		node.family = AF_INET;
+		memcpy(&node.addr.addr4, crow_addr_v4_bytes(&server->addr), 4);
+	} else {
+		node.family = AF_INET6;
+		memcpy(&node.addr.addr6, server->addr.bytes, 16);
+	}
+	return ares_set_servers_ports(channel->ares, &node);
+}
+
+struct crow_channel *crow_channel_new(struct crow_loop *loop, const struct crow_listen *server,
+				      bool edns)
+{
+	struct crow_channel *channel = calloc(1, sizeof(*channel));
+
+	if (!channel)
+		return NULL;
+	channel->loop = loop;
+	for (size_t i = 0; i < LINKS; i++)
+		channel->links[i] = (struct link){
+			.watch = {.fd = -1, .on_ready = on_ready},
+			.channel = channel,
+		};
+	if (init(channel, edns) != ARES_SUCCESS) {
+		free(channel);
+		return NULL;
+	}
+	ares_set_socket_functions(channel->ares, &socket_functions, channel);
+	if (set_server(channel, server) == ARES_SUCCESS)
+		return channel;
+	crow_channel_free(channel);
+	return NULL;
+}
+
+void crow_channel_free(struct crow_channel *channel)
+{
+	if (!channel)
+		return;
+	channel->closing = true;
+	ares_destroy(channel->ares);
+	free(channel);
+}
+
+/* ---- queries ---- */
+
+static enum crow_channel_end end_of(int status)
+{
+	if (status == ARES_SUCCESS)
+		return CROW_CHANNEL_REPLY;
+	return status == ARES_ETIMEOUT ? CROW_CHANNEL_SILENCE : CROW_CHANNEL_ERROR;
+}
+
+static void on_end(void *context, int status, int timeouts, unsigned char *reply, int size)
+{
+	struct pending pending = *(struct pending *)context;
+
+	(void)timeouts;
+	free(context);
+	pending.channel->pending--;
+	if (!pending.channel->closing)
+		pending.hook(pending.context, end_of(status), reply, size > 0 ? (size_t)size : 0);
+}
+
+void crow_channel_send(struct crow_channel *channel, const uint8_t *query, size_t size,
+		       crow_channel_hook *hook, void *context)
+{
+	struct pending *pending = malloc(sizeof(*pending));
+	bool processing = channel->processing;
+
+	if (!pending) {
+		hook(context, CROW_CHANNEL_ERROR, NULL, 0);
+		return;
+	}
+	*pending = (struct pending){.channel = channel, .hook = hook, .context = context};
+	channel->pending++;
+	channel->processing = true;
+	ares_send(channel->ares, query, (int)size, on_end, pending);
+	channel->processing = processing;
+}
+
+void crow_channel_expire(struct crow_channel *channel)
+{
+	if (channel->pending == 0)
+		return;
+	channel->processing = true;
+	ares_process_fd(channel->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	channel->processing = false;
+}
+
+bool crow_channel_is_idle(const struct crow_channel *channel)
+{
+	return channel->pending == 0 && !channel->processing;
+}

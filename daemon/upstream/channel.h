@@ -1,0 +1,48 @@
+/*
+ * A channel to DNS servers: the one door to c-ares. Its sockets are watched by the loop; what is
+ * sent and what comes back are bytes. One thread, the loop's.
+ *
+ * c-ares reads neither /etc/resolv.conf nor the environment for it. A query cannot be taken back:
+ * it ends with a reply, with an error, or CROW_CHANNEL_PATIENCE_MS after it was sent, provided that
+ * crow_channel_expire() is called now and then.
+ */
+#ifndef CROW_CHANNEL_H
+#define CROW_CHANNEL_H
+
+#include "daemon/config.h"
+#include "daemon/loop.h"
+
+/* More than a question may stay open; see forward.h. */
+#define CROW_CHANNEL_PATIENCE_MS 4000
+
+struct crow_channel;
+
+enum crow_channel_end {
+	CROW_CHANNEL_REPLY,   /* some reply with our id, name, type and class */
+	CROW_CHANNEL_SILENCE, /* patience ended */
+	CROW_CHANNEL_ERROR,   /* refused by the network, or no socket, or no memory */
+};
+
+/* The bytes are lent for the call. */
+typedef void crow_channel_hook(void *context, enum crow_channel_end end, const uint8_t *reply,
+			       size_t size);
+
+/* edns: the queries end in an OPT record of 11 bytes, which c-ares relies on in two ways: replies
+ * of up to CROW_CHANNEL_REPLY_MAX bytes are taken by UDP, and a server that answers FORMERR is asked
+ * once more without those 11 bytes. NULL: no memory. */
+#define CROW_CHANNEL_REPLY_MAX 1232
+struct crow_channel *crow_channel_new(struct crow_loop *loop, const struct crow_listen *server,
+				      bool edns);
+/* No hook is called any more. Not from a hook of its own. */
+void crow_channel_free(struct crow_channel *channel);
+
+/* Sends a query by UDP, and by TCP if the reply comes truncated. The hook is called once, perhaps
+ * before this returns. */
+void crow_channel_send(struct crow_channel *channel, const uint8_t *query, size_t size,
+		       crow_channel_hook *hook, void *context);
+/* Ends the queries whose patience is over. */
+void crow_channel_expire(struct crow_channel *channel);
+/* Nothing is under way, so that it may be freed. */
+bool crow_channel_is_idle(const struct crow_channel *channel);
+
+#endif
