@@ -31,7 +31,8 @@ PRELOAD  := $(call objs,preload/*.c)
 DAEMON   := $(call objs,daemon/*.c daemon/*/*.c)
 CLI      := $(call objs,cli/*.c)
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-SNIPPETS := $(patsubst tests/snippets/%.c,$(BUILD)/tests/snippets/%,$(wildcard tests/snippets/*.c))
+SNIPPETS := $(patsubst tests/snippets/%.c,$(BUILD)/tests/snippets/%,$(wildcard tests/snippets/*.c)) \
+            $(patsubst tests/snippets/%.c,$(BUILD)/tests/snippets/%.so,$(wildcard tests/snippets/lib/*.c))
 FUZZ     := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH    := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
 PROGRAMS := $(BUILD)/crowflyd $(BUILD)/crowfly $(BUILD)/libcrowfly.so
@@ -79,6 +80,8 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
 	$(LINK) -lcmocka $(LIBS_daemon) $(LIBS_cli)
 $(BUILD)/tests/snippets/%: $(BUILD)/tests/snippets/%.o
 	$(LINK)
+$(BUILD)/tests/snippets/lib/%.so: $(BUILD)/tests/snippets/lib/%.o
+	$(LINK) -shared
 # FUZZER=1 (with CC=clang) links libFuzzer's main; without it, one that replays the corpus.
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(ARCHIVES)
 	$(LINK) $(LIBS_daemon) $(LIBS_cli) $(if $(FUZZER),-fsanitize=fuzzer)

@@ -116,7 +116,7 @@ static __attribute__((noinline)) bool is_again(int fd, const struct sockaddr *ad
 {
 	int error;
 
-	if (addr == NULL || len < (socklen_t)sizeof(addr->sa_family) ||
+	if (len < (socklen_t)sizeof(addr->sa_family) ||
 	    !crow_pending_connect(fd, addr, len, &error))
 		return false;
 	*result = error == 0 ? 0 : -1;
@@ -125,11 +125,20 @@ static __attribute__((noinline)) bool is_again(int fd, const struct sockaddr *ad
 	return true;
 }
 
+/* Addresses that no program can have: the first page, and the kernel's half. They are the kernel's to
+ * refuse (EFAULT). To know it of all others would take a system call. */
+static inline bool is_pointer(const void *pointer)
+{
+	return sizeof(pointer) < 8 || (intptr_t)pointer > 4095;
+}
+
 static int connect_any(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	struct crow_target asked;
 	int result;
 
+	if (__builtin_expect(!is_pointer(addr), 0))
+		return crow_real_connect(fd, addr, len);
 	if (__builtin_expect(crow_pending_may_have(crow_pending_activity()), 0) &&
 	    is_again(fd, addr, len, &result))
 		return result;

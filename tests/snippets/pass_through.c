@@ -25,6 +25,9 @@ int main(int argc, char **argv)
 	printf("closed %s\n", outcome(connect_to(-1, &addr)));
 	printf("no socket %s\n", outcome(connect_to(STDERR_FILENO, &addr)));
 	printf("NULL %s\n", outcome(connect(listener, NULL, sizeof(addr))));
+	/* What is no pointer at all, as tests of the kernel have it. */
+	printf("-1 %s\n", outcome(connect(listener, (struct sockaddr *)-1, sizeof(addr))));
+	printf("16 %s\n", outcome(connect(listener, (struct sockaddr *)16, sizeof(addr))));
 	printf("short %s\n", outcome(connect(listener, (struct sockaddr *)&addr, 8)));
 	printf("empty %s\n", outcome(connect(listener, (struct sockaddr *)&addr, 0)));
 	MUST(listen(listener, 1) == 0);

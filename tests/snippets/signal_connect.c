@@ -1,5 +1,6 @@
-/* NAME IP PORT: resolves in a loop while a timer's handler connects: what is safe in a handler
- * (signal-safety(7) lists connect) must stay so. */
+/* NAME IP PORT [pending]: resolves in a loop while a timer's handler connects, on a non-blocking
+ * socket if it is to be pending: what is safe in a handler (signal-safety(7) lists connect, poll and
+ * getsockopt) must stay so. */
 #include <signal.h>
 
 #include "snippet.h"
@@ -9,13 +10,25 @@
 static struct sockaddr_in target;
 static volatile sig_atomic_t connected, failed;
 
+static int flags;
+
+static int wait_for(int fd)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+	return poll(&ready, 1, 10000) == 1 && int_option(fd, SOL_SOCKET, SO_ERROR) == 0 ? 0 : -1;
+}
+
 static void on_alarm(int signal)
 {
 	int saved = errno;
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
+	int result = connect_to(fd, &target);
 
 	(void)signal;
-	if (connect_to(fd, &target) == 0)
+	if (result < 0 && errno == EINPROGRESS)
+		result = wait_for(fd);
+	if (result == 0)
 		connected++;
 	else
 		failed++;
@@ -29,7 +42,8 @@ int main(int argc, char **argv)
 	struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
 	int unresolved = 0;
 
-	MUST(argc == 4);
+	MUST(argc >= 4);
+	flags = argc > 4 ? SOCK_NONBLOCK : 0;
 	target = address_of(argv[2], argv[3]);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);

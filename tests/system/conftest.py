@@ -124,7 +124,11 @@ def own_library():
 @pytest.fixture
 def loaded(running):
     """Runs a snippet under the library of the same build."""
-    preload = Preload(running.runtime_dir, BUILD / "libcrowfly.so")
+    return loaded_by(running)
+
+
+def loaded_by(daemon):
+    preload = Preload(daemon.runtime_dir, BUILD / "libcrowfly.so")
 
     def start(name, *arguments, **environment):
         if UNDER_ASAN and name in NOT_UNDER_ASAN:

@@ -118,6 +118,17 @@ def test_options_and_local_address_survive_a_redirect(loaded, easim, fault):
 
 
 @pytest.mark.parametrize("fault", ["kill", "blackhole"])
+def test_options_that_another_program_has_set_survive(loaded, easim, fault):
+    here = endpoints(easim)
+    usual = bare("inherited", *here[0])
+    assert "SO_SNDTIMEO 3000" in usual
+    getattr(easim, fault)("svc_a", 0)
+    found = loaded("inherited", *here[0])
+    assert peer_of(found) in here[1:]
+    assert without_peer(found) == without_peer(usual)
+
+
+@pytest.mark.parametrize("fault", ["kill", "blackhole"])
 def test_no_option_is_set_that_nobody_set(loaded, easim, fault):
     here = endpoints(easim)
     usual = bare("options_default", *here[0])
@@ -154,10 +165,11 @@ def test_a_second_connect_waits_for_the_first_ones_outcome(loaded, easim):
     assert found == bare("interrupted_twice", *here[0])
 
 
-def test_connects_in_a_signal_handler(loaded, easim):
+@pytest.mark.parametrize("how", [[], ["pending"]])
+def test_connects_in_a_signal_handler(loaded, easim, how):
     here = endpoints(easim)
     easim.kill("svc_a", 0)
-    assert loaded("signal_connect", NAME, *here[0]) == ["failed 0", "unresolved 0"]
+    assert loaded("signal_connect", NAME, *here[0], *how) == ["failed 0", "unresolved 0"]
 
 
 # Non-blocking connects.
@@ -182,13 +194,16 @@ def test_a_non_blocking_connect_to_a_drained_instance(loaded, running, easim):
 
 @pytest.mark.parametrize(
     "name",
-    ["connect_blocking", "connect_nonblocking", "pass_through", "connected", "v4mapped", "early"],
+    [
+        "connect_blocking", "connect_nonblocking", "pass_through", "connected", "v4mapped",
+        "fast_open",
+    ],
 )
 def test_an_address_of_nobodys_service(loaded, refused, name):
     assert loaded(name, *refused) == bare(name, *refused)
 
 
-@pytest.mark.parametrize("name", ["pass_through", "connected", "early", "v4mapped"])
+@pytest.mark.parametrize("name", ["pass_through", "connected", "fast_open", "v4mapped"])
 def test_an_instance_that_answers(loaded, easim, name):
     here = endpoints(easim)
     assert loaded(name, *here[0]) == bare(name, *here[0])
@@ -198,6 +213,7 @@ def test_fast_open_and_udp_are_never_redirected(loaded, easim):
     here = endpoints(easim)
     easim.kill("svc_a", 0)
     assert loaded("pass_through", *here[0]) == bare("pass_through", *here[0])
+    assert loaded("fast_open", *here[0]) == bare("fast_open", *here[0])
 
 
 # Names.
