@@ -1,7 +1,7 @@
 /*
  * The report socket: where readers leave hints (resolver/report.h). Main thread.
  *
- * Any local user may send, as much as he likes. In 10 ms at most 256 datagrams are taken; what is
+ * Any local user may send, as much as he likes. In 10 ms at most 128 datagrams are taken; what is
  * beyond that stays in the kernel's queue, which holds ten or so: who sends without waiting is told
  * EAGAIN, and who waits, waits. So a flood costs the daemon a few per cent of a cpu, and the sender
  * all of its own.

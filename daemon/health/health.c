@@ -85,8 +85,11 @@ void crow_health_report(struct crow_health *health, const struct crow_report *re
 	}
 	if (!crow_care_is_news(endpoint, now_ns)) {
 		crow_count(reports_known);
-	} else if (!crow_limit_take(&health->processes, (uint64_t)sender->pid, now_ns) ||
-		   !crow_limit_take(&health->users, sender->uid, now_ns)) {
+		crow_care_report(&health->care, endpoint, now_ns);
+		return;
+	}
+	if (!crow_limit_take(&health->processes, (uint64_t)sender->pid, now_ns) ||
+	    !crow_limit_take(&health->users, sender->uid, now_ns)) {
 		crow_count(reports_limited);
 		return;
 	}

@@ -8,6 +8,7 @@ OPEN = "open"
 REFUSE = "refuse"
 BLACKHOLE = "blackhole"
 MODES = (OPEN, REFUSE, BLACKHOLE)
+BACKLOG = 1024  # a crowd of clients must not look like a time-out
 
 
 class Listener:
@@ -36,7 +37,9 @@ class Listener:
         await self.close()
         if mode == OPEN:
             self._listening = self._bind()
-            self._server = await asyncio.start_server(self._run, sock=self._listening)
+            self._server = await asyncio.start_server(
+                self._run, sock=self._listening, backlog=BACKLOG
+            )
         elif mode == BLACKHOLE:
             await self._fall_silent()
         self.mode = mode
