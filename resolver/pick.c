@@ -139,15 +139,89 @@ uint32_t crow_pick_other(const struct crow_image *img, uint32_t service, enum cr
 	return scan(crow_image_service(img, service), family, point, tried, ntried);
 }
 
-size_t crow_pick_more(const struct crow_image *img, uint32_t service, enum crow_family family,
+/* ---- several ---- */
+
+/* Up to so many instances are walked: their arcs are a few cache lines, and to draw again until the
+ * last of n comes up would take n times ln n draws. */
+#define FEW CROW_PICK_SEVERAL_MAX
+
+/* What is left of a small slice. */
+struct rest {
+	uint32_t first; /* index into the image */
+	uint32_t count;
+	uint64_t sum; /* of the arcs, modulo 2^64: right as soon as one is out */
+	uint64_t arcs[FEW];
+};
+
+static void take_out(struct rest *rest, uint32_t index)
+{
+	uint32_t i = index - rest->first;
+
+	if (i >= rest->count)
+		return;
+	rest->sum -= rest->arcs[i];
+	rest->arcs[i] = 0;
+}
+
+/* False: there are too many, or none. */
+static bool rest_init(struct rest *rest, const struct crow_image *img,
+		      const struct crow_snap_service *service, enum crow_family family)
+{
+	struct slice slice = family_slice(service, family);
+	const uint64_t *uppers = img->uppers + service->first;
+	uint64_t start = slice.begin == 0 ? UINT64_MAX : uppers[slice.begin - 1], below = start;
+
+	rest->first = service->first + slice.begin;
+	rest->count = slice.end - slice.begin;
+	if (rest->count == 0 || rest->count > FEW)
+		return false;
+	for (uint32_t i = 0; i < rest->count; i++) {
+		uint64_t upper = uppers[slice.begin + i];
+
+		rest->arcs[i] = upper - below; /* from -1 on the circle, if it is the first */
+		below = upper;
+	}
+	rest->sum = below - start;
+	return true;
+}
+
+/* One of what is left, by its arc. In a damaged image, where arcs overlap, perhaps one that is out. */
+static uint32_t draw(const struct rest *rest, uint64_t point)
+{
+	uint64_t at = (uint64_t)((unsigned __int128)point * rest->sum >> 64);
+	uint32_t i = 0;
+
+	if (rest->sum == 0)
+		return CROW_SNAP_NONE;
+	while (i + 1 < rest->count && at >= rest->arcs[i])
+		at -= rest->arcs[i++];
+	return rest->first + i;
+}
+
+size_t crow_pick_more(const struct crow_image *img, uint32_t index, enum crow_family family,
 		      uint64_t *point, uint32_t *out, size_t count, size_t max)
 {
-	while (count < max) {
-		uint32_t index = crow_pick_other(img, service, family, *point, out, count);
+	const struct crow_snap_service *service = crow_image_service(img, index);
+	struct rest rest = {0};
+	bool few;
 
-		if (index == CROW_SNAP_NONE)
+	if (service == NULL)
+		return count;
+	few = rest_init(&rest, img, service, family);
+	for (size_t i = 0; few && i < count; i++)
+		take_out(&rest, out[i]);
+	while (count < max) {
+		uint32_t picked = few && count > 0
+					  ? draw(&rest, *point)
+					  : crow_pick_other(img, index, family, *point, out, count);
+
+		if (picked == CROW_SNAP_NONE)
 			break;
-		out[count++] = index;
+		out[count++] = picked;
+		if (few)
+			take_out(&rest, picked);
+		else /* its address is read next, and of many instances most are in no cache */
+			__builtin_prefetch(&img->instances[picked]);
 		/* Each position draws at a point of its own; the first is the pick itself. */
 		*point = further_point(*point, REDRAWS + 1);
 	}

@@ -25,8 +25,8 @@ uint32_t crow_pick_at(const struct crow_image *img, uint32_t service, enum crow_
 uint32_t crow_pick_other(const struct crow_image *img, uint32_t service, enum crow_family family,
 			 uint64_t point, const uint32_t *tried, size_t ntried);
 
-/* Up to max different instances into out: the pick at the point first, the others by further
- * draws. Returns how many. max is at most CROW_PICK_SEVERAL_MAX. */
+/* Up to max different instances into out: the pick at the point first, then of what is left each by
+ * its weight. Returns how many. max is at most CROW_PICK_SEVERAL_MAX. */
 #define CROW_PICK_SEVERAL_MAX 32
 size_t crow_pick_several(const struct crow_image *img, uint32_t service, enum crow_family family,
 			 uint64_t point, uint32_t *out, size_t max);

@@ -143,6 +143,35 @@ static void test_several_are_distinct(void **state)
 		crow_pick_several(&published->image, 0, CROW_V6, crow_pick_point(1), out, 3), 0);
 }
 
+static double one_outweighs(unsigned i)
+{
+	return i == 0 ? 10000 : i == 1 ? 30 : 10;
+}
+
+/* By their weights, however little is left: after the first one 30 to 10 to 10. */
+static void test_further_ones_follow_the_weights(void **state)
+{
+	uint32_t counts[4] = {0}, out[2];
+	unsigned firsts = 0;
+
+	(void)state;
+	build_with(4, one_outweighs);
+	for (uint64_t seq = 0; seq < 100000; seq++) {
+		assert_int_equal(crow_pick_several(&published->image, 0, CROW_V4,
+						   crow_pick_point(seq), out, 2),
+				 2);
+		if (out[0] != 0)
+			continue;
+		firsts++;
+		counts[out[1]]++;
+	}
+	assert_in_range(firsts, 99000, 99999);
+	assert_int_equal(counts[0], 0);
+	assert_in_range(counts[1], firsts * 59 / 100, firsts * 61 / 100);
+	assert_in_range(counts[2], firsts * 19 / 100, firsts * 21 / 100);
+	assert_in_range(counts[3], firsts * 19 / 100, firsts * 21 / 100);
+}
+
 /* When one of four equal instances is avoided, the others share what it would have got. */
 static double equal_weights(unsigned i)
 {
@@ -186,6 +215,7 @@ int main(void)
 		TEST(test_every_point_agrees_with_the_distribution),
 		TEST(test_families),
 		TEST(test_several_are_distinct),
+		TEST(test_further_ones_follow_the_weights),
 		TEST(test_survivors_share_evenly),
 		TEST(test_nothing_left),
 	};
