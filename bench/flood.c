@@ -32,8 +32,8 @@
 #define REPLY_MAX   1500 /* bytes; no OPT is sent, so 512 is what a server may use */
 #define BURST_MAX   256  /* ids: 8 bits of slot, 8 bits that change with each use of it */
 #define SOCKETS_MAX 64
-#define SAMPLE      16  /* every so manyth reply is compared with its question */
-#define WAIT_MS     500 /* without any reply; what is in flight then is lost */
+#define SAMPLE      16   /* every so manyth reply is compared with its question */
+#define WAIT_MS     2000 /* without any reply; what is in flight then is lost */
 
 struct slot {
 	bool pending;
