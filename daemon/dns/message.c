@@ -58,7 +58,8 @@ struct reading {
 	unsigned records;         /* in body */
 	uint32_t least_ttl_s;     /* of them */
 	uint32_t soa_minimum_s;   /* RFC 2308 4 */
-	size_t turn_at, turn_end; /* offsets in the message */
+	size_t body_at;           /* offset in the message, */
+	size_t turn_at, turn_end; /* as these are */
 	/* A bit for each byte that belongs to the fixed part of a record. A name that ran through
 	 * one would change while TTLs count down. */
 	uint8_t fixed[FIXED_BITS / 8];
@@ -74,7 +75,8 @@ static void mark_fixed(struct reading *r, size_t at)
 
 static bool has_fixed(const struct reading *r, size_t at, size_t size)
 {
-	for (size_t i = at; i < at + size && i < FIXED_BITS; i++)
+	/* Most names end in the question, where there is none. */
+	for (size_t i = at > r->body_at ? at : r->body_at; i < at + size && i < FIXED_BITS; i++)
 		if (r->fixed[i / 8] & 1 << i % 8)
 			return true;
 	return false;
@@ -367,21 +369,21 @@ static uint32_t keep_s(const struct reading *r)
 }
 
 /* From offsets in the message to offsets in its body. */
-static void finish(struct reading *r, const uint8_t *bytes, size_t body_at)
+static void finish(struct reading *r)
 {
 	struct crow_message *message = r->message;
 
-	message->body = bytes + body_at;
-	message->body_size -= body_at;
-	message->core_size -= body_at;
+	message->body = r->in.bytes + r->body_at;
+	message->body_size -= r->body_at;
+	message->core_size -= r->body_at;
 	if (r->records <= CROW_MESSAGE_TTLS_MAX)
 		message->ttl_count = (uint16_t)r->records;
 	for (size_t i = 0; i < message->ttl_count; i++)
-		message->ttl_at[i] = (uint16_t)(message->ttl_at[i] - body_at);
+		message->ttl_at[i] = (uint16_t)(message->ttl_at[i] - r->body_at);
 	if (message->turn_count < 2)
 		message->turn_count = 0;
 	else
-		message->turn_at = (uint16_t)(r->turn_at - body_at);
+		message->turn_at = (uint16_t)(r->turn_at - r->body_at);
 	message->negative = message->rcode == CROW_RCODE_NXDOMAIN ||
 			    (message->rcode == CROW_RCODE_NOERROR && !r->found);
 	message->ttl_s = keep_s(r);
@@ -413,7 +415,6 @@ bool crow_message_read(struct crow_message *message, const struct crow_query *as
 	unsigned answers = crow_wire_get_u16(&r.in);
 	unsigned authorities = crow_wire_get_u16(&r.in);
 	unsigned additionals = crow_wire_get_u16(&r.in);
-	size_t body_at;
 
 	if (r.in.failed || !(flags & FLAG_QR) || flags & OPCODES)
 		return false;
@@ -427,7 +428,7 @@ bool crow_message_read(struct crow_message *message, const struct crow_query *as
 		return false;
 	message->authentic = flags & FLAG_AD;
 	message->truncated = flags & FLAG_TC;
-	body_at = message->body_size = message->core_size = r.in.at;
+	r.body_at = message->body_size = message->core_size = r.in.at;
 	/* What was cut may be cut anywhere. */
 	if (!message->truncated) {
 		message->answers = read_section(&r, ANSWER, answers);
@@ -437,7 +438,7 @@ bool crow_message_read(struct crow_message *message, const struct crow_query *as
 		if (r.in.failed || r.in.at != size)
 			return false;
 	}
-	finish(&r, bytes, body_at);
+	finish(&r);
 	return true;
 }
 
