@@ -209,6 +209,8 @@ class Upstream:
         return sock
 
     def close(self):
+        if not self._thread.is_alive():
+            return
         self._poke.close()
         self._thread.join()
         for key in list(self._selector.get_map().values()):
