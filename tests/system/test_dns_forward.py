@@ -1,8 +1,8 @@
-"""Forwarding against upstreams that lie, are silent, or break what they say. The numbers are those
-of the checklist that the responder was built to (docs/architecture.md, "DNS").
+"""Forwarding against upstreams that lie, are silent, or break what they say.
 
-Silence costs seconds, and no test measures them: that a reply comes at all is what is asserted, and
-by what means, as counters and the upstream's record tell.
+A test's number is that of the heading it stands below. Silence costs seconds, and no test measures
+them: that a reply comes at all is what is asserted, and by what means, as counters and the
+upstream's record tell.
 """
 
 import contextlib
