@@ -27,6 +27,7 @@
 #include "daemon/saver.h"
 #include "daemon/state.h"
 #include "daemon/upstream/follow.h"
+#include "daemon/upstream/hosts.h"
 
 #define COMPLAINT 512
 
@@ -41,6 +42,7 @@ struct daemon {
 	struct crow_discovery *discovery;
 	struct crow_reports *reports;
 	struct crow_follow *follow;
+	struct crow_hosts *hosts;
 	struct crow_dns *dns;
 	struct crow_http *http;
 	struct crow_watch signals;
@@ -108,6 +110,7 @@ static void on_upstreams(void *context, struct crow_upstreams *upstreams)
 	struct daemon *d = context;
 
 	crow_dns_forward(d->dns, upstreams);
+	crow_hosts_use(d->hosts, upstreams);
 }
 
 /* Once per poll: what an administrator may have removed from the runtime directory comes back. */
@@ -351,13 +354,14 @@ static bool start(struct daemon *d, char complaint[COMPLAINT])
 		return false;
 	}
 	house.publisher = d->publisher;
+	d->hosts = crow_hosts_new(d->loop, crow_dns_listens(d->dns));
 	d->follow = crow_follow_new(d->loop, crow_dns_listens(d->dns), on_upstreams, d);
-	if (d->follow == NULL || !crow_follow_configure(d->follow, d->config))
+	if (d->hosts == NULL || d->follow == NULL || !crow_follow_configure(d->follow, d->config))
 		return false;
 	if (!crow_dns_start(d->dns, d->publisher, d->config->runtime_dir) ||
 	    !crow_http_start(d->http, &house))
 		return false;
-	d->discovery = crow_discovery_new(d->loop, &d->table, on_poll, d);
+	d->discovery = crow_discovery_new(d->loop, d->hosts, &d->table, on_poll, d);
 	return d->discovery != NULL;
 }
 
@@ -367,6 +371,7 @@ static void stop(struct daemon *d)
 	crow_http_free(d->http);
 	crow_dns_free(d->dns);
 	crow_follow_free(d->follow);
+	crow_hosts_free(d->hosts);
 	crow_reports_close(d->reports);
 	crow_health_free(d->health);
 	crow_publisher_free(d->publisher);

@@ -212,13 +212,14 @@ void crow_discovery_resume(struct crow_discovery *discovery)
 	crow_demands_resume(&discovery->demands, discovery->origins, discovery->origin_count);
 }
 
-struct crow_discovery *crow_discovery_new(struct crow_loop *loop, struct crow_table *table,
-					  void (*on_poll)(void *context), void *context)
+struct crow_discovery *crow_discovery_new(struct crow_loop *loop, struct crow_hosts *hosts,
+					  struct crow_table *table, void (*on_poll)(void *context),
+					  void *context)
 {
 	struct crow_discovery *discovery = calloc(1, sizeof(*discovery));
 
 	if (discovery)
-		discovery->fetcher = crow_fetcher_new(loop);
+		discovery->fetcher = crow_fetcher_new(loop, hosts);
 	if (!discovery || !discovery->fetcher) {
 		crow_log(CROW_LOG_ERROR, "cannot start discovery: no memory, or libcurl failed");
 		free(discovery);

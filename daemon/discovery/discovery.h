@@ -4,21 +4,23 @@
  * and a transfer of its own. Main thread.
  *
  * Files: poll.* when and which path (pure), round.* one service asked once, fetch.* by HTTP (the one
- * door to libcurl) or file.* from a file, watch.* files that change (inotify), demand.* names asked
- * on demand, discovery.c the services of the table; what an answer means is daemon/list.h.
+ * door to libcurl) or file.* from a file, demand.* names asked on demand, discovery.c the services of
+ * the table; what an answer means is daemon/list.h.
  */
 #ifndef CROW_DISCOVERY_H
 #define CROW_DISCOVERY_H
 
 #include "daemon/loop.h"
 #include "daemon/table.h"
+#include "daemon/upstream/hosts.h"
 
 struct crow_discovery;
 
-/* Begins to poll. on_poll (may be NULL) is called after each poll, whatever its outcome. NULL: see
+/* Begins to poll. loop, hosts and table are borrowed. on_poll (may be NULL) is called after each poll, whatever its outcome. NULL: see
  * the log. */
-struct crow_discovery *crow_discovery_new(struct crow_loop *loop, struct crow_table *table,
-					  void (*on_poll)(void *context), void *context);
+struct crow_discovery *crow_discovery_new(struct crow_loop *loop, struct crow_hosts *hosts,
+					  struct crow_table *table, void (*on_poll)(void *context),
+					  void *context);
 void crow_discovery_free(struct crow_discovery *discovery);
 
 /* After crow_table_configure(): forgets what left, starts what is new. Call

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "daemon/log.h"
+#include "resolver/name.h"
 
 /* Connections kept open between polls, of all sources together. */
 #define IDLE_CONNECTIONS 32L
@@ -24,6 +25,7 @@
 
 struct crow_fetcher {
 	struct crow_loop *loop;
+	struct crow_hosts *hosts;
 	CURLM *multi;
 	struct crow_timer timer; /* the one that libcurl asks for */
 	int64_t warned_ns;
@@ -37,6 +39,12 @@ struct connection {
 
 struct crow_fetch {
 	struct crow_fetcher *fetcher;
+	struct crow_host_wait *wait; /* for the addresses of its host; NULL: not any more */
+	struct crow_timer lookup_timer;
+	struct curl_slist *resolved; /* host:port:addresses, for libcurl */
+	char *host;                  /* NULL: the URL has an address */
+	char *port;
+	int64_t begun_ns;
 	CURL *easy;
 	crow_fetch_hook *done;
 	void *context;
@@ -58,7 +66,13 @@ static void fetch_free(struct crow_fetch *fetch)
 {
 	bool large = fetch->capacity >= LARGE_BODY;
 
+	crow_timer_clear(fetch->fetcher->loop, &fetch->lookup_timer);
+	if (fetch->wait)
+		crow_hosts_cancel(fetch->wait);
 	curl_easy_cleanup(fetch->easy);
+	curl_slist_free_all(fetch->resolved);
+	curl_free(fetch->host);
+	curl_free(fetch->port);
 	free(fetch->body);
 	free(fetch);
 	if (large)
@@ -414,8 +428,6 @@ static bool set_policy(CURL *easy, const char *url, uint32_t timeout_ms)
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	/* A transfer that ends while its host name is being resolved would wait for that thread. */
-	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	/* These copy what they are given, or may be refused. */
 	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocol) == CURLE_OK &&
@@ -437,6 +449,121 @@ static void set_callbacks(CURL *easy, struct crow_fetch *fetch)
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, fetch);
 }
 
+/* ---- the host ---- */
+
+/* Ends a transfer that never was libcurl's. */
+static void give_up(struct crow_fetch *fetch, enum crow_fetch_end end, const char *cause)
+{
+	struct crow_fetch_answer answer = {.end = end, .body = ""};
+
+	snprintf(answer.cause, sizeof(answer.cause), "%s", cause);
+	make_printable(answer.cause);
+	fetch->done(fetch->context, &answer);
+	fetch_free(fetch);
+}
+
+/* "host:port:address,address", which libcurl takes for the answer of a resolver, in place of the one
+ * that it may have from before; it tries the addresses in this order. */
+static bool set_addresses(struct crow_fetch *fetch, const struct crow_host_answer *hosts)
+{
+	char line[CROW_NAME_MAX + CROW_HOST_ADDRESSES_MAX * CROW_ENDPOINT_TEXT];
+	char address[CROW_ENDPOINT_TEXT];
+	size_t used = (size_t)snprintf(line, sizeof(line), "%s:%s:", fetch->host, fetch->port);
+
+	for (size_t i = 0; i < hosts->count && used < sizeof(line); i++) {
+		bool v4 = crow_addr_is_v4(&hosts->addrs[i]);
+
+		crow_addr_format(&hosts->addrs[i], 0, address);
+		used += (size_t)snprintf(line + used, sizeof(line) - used, v4 ? "%s%s" : "%s[%s]",
+					 i ? "," : "", address);
+	}
+	fetch->resolved = curl_slist_append(NULL, line);
+	return fetch->resolved &&
+	       curl_easy_setopt(fetch->easy, CURLOPT_RESOLVE, fetch->resolved) == CURLE_OK;
+}
+
+/* At least 1 ms: 0 would be no time-out at all. */
+static long time_left_ms(const struct crow_fetch *fetch)
+{
+	int64_t left_ms = fetch->timeout_ms - (crow_now_ns() - fetch->begun_ns) / 1000000;
+
+	return left_ms > 0 ? (long)left_ms : 1;
+}
+
+static void on_host(void *context, const struct crow_host_answer *answer)
+{
+	struct crow_fetch *fetch = context;
+
+	fetch->wait = NULL;
+	crow_timer_clear(fetch->fetcher->loop, &fetch->lookup_timer);
+	if (answer->count == 0) {
+		give_up(fetch, CROW_FETCH_CONNECT, answer->cause);
+		return;
+	}
+	curl_easy_setopt(fetch->easy, CURLOPT_TIMEOUT_MS, time_left_ms(fetch));
+	if (!set_addresses(fetch, answer) ||
+	    curl_multi_add_handle(fetch->fetcher->multi, fetch->easy) != CURLM_OK)
+		give_up(fetch, CROW_FETCH_NO_MEMORY, "not enough memory to begin");
+}
+
+static void on_lookup_late(struct crow_timer *timer, int64_t now_ns)
+{
+	struct crow_fetch *fetch = crow_container(timer, struct crow_fetch, lookup_timer);
+	char cause[CROW_HOST_CAUSE];
+
+	(void)now_ns;
+	crow_hosts_describe(fetch->wait, cause);
+	give_up(fetch, CROW_FETCH_TIMEOUT, cause);
+}
+
+static bool is_address(const char *host)
+{
+	struct crow_addr addr;
+	size_t size = strlen(host);
+
+	if (host[0] == '[') {
+		host++;
+		size -= 2;
+	}
+	return crow_addr_parse(host, size, &addr);
+}
+
+/* Takes the host's name and port out of the URL, if it has a name that must be looked up. What is no
+ * URL, or not of HTTP, is libcurl's to refuse. False: no memory. */
+static bool take_host(struct crow_fetch *fetch, const char *url)
+{
+	CURLU *parts = curl_url();
+	CURLUcode code = parts ? curl_url_set(parts, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
+
+	if (code == CURLUE_OK)
+		code = curl_url_get(parts, CURLUPART_PORT, &fetch->port, CURLU_DEFAULT_PORT);
+	if (code == CURLUE_OK)
+		code = curl_url_get(parts, CURLUPART_HOST, &fetch->host, 0);
+	curl_url_cleanup(parts);
+	if (fetch->host && is_address(fetch->host)) {
+		curl_free(fetch->host);
+		fetch->host = NULL;
+	}
+	return code != CURLUE_OUT_OF_MEMORY;
+}
+
+/* What is left to do is libcurl's, at once or once the host's addresses are known. */
+static bool begin(struct crow_fetch *fetch, const char *url)
+{
+	struct crow_fetcher *fetcher = fetch->fetcher;
+
+	if (!take_host(fetch, url))
+		return false;
+	if (!fetch->host)
+		return curl_multi_add_handle(fetcher->multi, fetch->easy) == CURLM_OK;
+	fetch->begun_ns = crow_now_ns();
+	fetch->wait = crow_hosts_ask(fetcher->hosts, fetch->host, on_host, fetch);
+	fetch->lookup_timer.on_due = on_lookup_late;
+	crow_timer_set(fetcher->loop, &fetch->lookup_timer,
+		       fetch->begun_ns + fetch->timeout_ms * INT64_C(1000000));
+	return fetch->wait != NULL;
+}
+
 struct crow_fetch *crow_fetch_start(struct crow_fetcher *fetcher, const char *url,
 				    uint32_t timeout_ms, size_t body_max, crow_fetch_hook *done,
 				    void *context)
@@ -453,8 +580,7 @@ struct crow_fetch *crow_fetch_start(struct crow_fetcher *fetcher, const char *ur
 	fetch->easy = curl_easy_init();
 	if (fetch->easy) {
 		set_callbacks(fetch->easy, fetch);
-		if (set_policy(fetch->easy, url, timeout_ms) &&
-		    curl_multi_add_handle(fetcher->multi, fetch->easy) == CURLM_OK)
+		if (set_policy(fetch->easy, url, timeout_ms) && begin(fetch, url))
 			return fetch;
 	}
 	fetch_free(fetch);
@@ -469,7 +595,7 @@ void crow_fetch_cancel(struct crow_fetch *fetch)
 
 /* ---- the fetcher ---- */
 
-struct crow_fetcher *crow_fetcher_new(struct crow_loop *loop)
+struct crow_fetcher *crow_fetcher_new(struct crow_loop *loop, struct crow_hosts *hosts)
 {
 	struct crow_fetcher *fetcher = calloc(1, sizeof(*fetcher));
 
@@ -480,6 +606,7 @@ struct crow_fetcher *crow_fetcher_new(struct crow_loop *loop)
 		return NULL;
 	}
 	fetcher->loop = loop;
+	fetcher->hosts = hosts;
 	fetcher->timer.on_due = on_due;
 	fetcher->multi = curl_multi_init();
 	if (!fetcher->multi) {

@@ -3,8 +3,8 @@
  * daemon's loop; each has a deadline for the whole of it, and a cap on what its body decodes to.
  * Nothing of the environment counts: no proxy, no cookies, no netrc. Redirects are not followed.
  *
- * libcurl resolves host names in threads of its own, which end by themselves; all else happens on
- * the main thread.
+ * Host names are looked up by `hosts`, never by libcurl, which would take a thread for each and ask
+ * the system's resolver, which may be ourselves.
  */
 #ifndef CROW_FETCH_H
 #define CROW_FETCH_H
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "daemon/loop.h"
+#include "daemon/upstream/hosts.h"
 
 enum crow_fetch_end {
 	CROW_FETCH_ANSWERED, /* with any status */
@@ -37,7 +38,8 @@ struct crow_fetch; /* one transfer */
 
 typedef void crow_fetch_hook(void *context, const struct crow_fetch_answer *answer);
 
-struct crow_fetcher *crow_fetcher_new(struct crow_loop *loop); /* NULL: no memory */
+/* Both are borrowed. NULL: no memory. */
+struct crow_fetcher *crow_fetcher_new(struct crow_loop *loop, struct crow_hosts *hosts);
 /* After every transfer has ended or was cancelled. */
 void crow_fetcher_free(struct crow_fetcher *fetcher);
 

@@ -12,13 +12,19 @@
 #include <unistd.h>
 
 #include "daemon/counters.h"
+#include "daemon/upstream/resolv_conf.h"
 
 /* Bytes. 2000 replies of 100 bytes may come at once, each counted by the kernel with some 768 bytes
  * around it; over 64 sockets that is 24 KiB each. The kernel caps it at net.core.rmem_max. */
 #define RECEIVE_BUFFER (256 << 10)
 
-/* UDP, and TCP for replies that do not fit. */
+/* For each server: UDP, and TCP for replies that do not fit. */
 #define LINKS 2
+
+/* Of look-ups. A silent server is left for the next one; all of three, asked twice, are through in
+ * 6 s, and none but the first is waited for by a poll of 2 s. */
+#define LOOKUP_TIMEOUT_MS 700
+#define LOOKUP_TRIES      2
 
 /* A socket of c-ares's. */
 struct link {
@@ -30,7 +36,8 @@ struct link {
 struct crow_channel {
 	ares_channel ares;
 	struct crow_loop *loop;
-	struct link links[LINKS];
+	struct link *links;
+	size_t link_count;
 	size_t pending;
 	bool processing; /* c-ares is on the stack, and must not be destroyed */
 	bool closing;    /* hooks are not called */
@@ -136,7 +143,7 @@ static void on_ready(struct crow_watch *watch, uint32_t events)
 
 static struct link *find_link(struct crow_channel *channel, int fd)
 {
-	for (size_t i = 0; i < LINKS; i++)
+	for (size_t i = 0; i < channel->link_count; i++)
 		if (channel->links[i].watch.fd == fd)
 			return &channel->links[i];
 	return NULL;
@@ -180,73 +187,106 @@ static void on_socket_state(void *context, ares_socket_t fd, int readable, int w
 
 /* ---- the channel ---- */
 
-/* Every option that c-ares would look up elsewhere is given: it reads files and the environment for
- * those that are missing. */
-static int init(struct crow_channel *channel, bool edns)
+/* What every channel has. c-ares looks options up in files and the environment unless they are
+ * given, so all of them are: no server is there by accident. */
+#define OPTIONS_GIVEN                                                                              \
+	(ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |                   \
+	 ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SORTLIST |              \
+	 ARES_OPT_SOCK_STATE_CB | ARES_OPT_EDNSPSZ | ARES_OPT_NOROTATE | ARES_OPT_RESOLVCONF)
+
+static bool init(struct crow_channel *channel, struct ares_options *options)
 {
 	struct in_addr nobody = {0}; /* the servers are set afterwards, with their ports */
-	struct ares_options options = {
-		.flags = ARES_FLAG_STAYOPEN | ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH |
-			 ARES_FLAG_NOALIASES | (edns ? ARES_FLAG_EDNS : 0),
-		.timeout = CROW_CHANNEL_PATIENCE_MS,
-		.tries = 1,
-		.ndots = 1,
-		.servers = &nobody,
-		.nservers = 1,
-		.lookups = (char *)(uintptr_t) "b",
-		.sock_state_cb = on_socket_state,
-		.sock_state_cb_data = channel,
-		.ednspsz = CROW_CHANNEL_REPLY_MAX,
-		.resolvconf_path = (char *)(uintptr_t) "/dev/null",
-	};
+	int given = OPTIONS_GIVEN;
 
-	int given = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
-		    ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SORTLIST |
-		    ARES_OPT_SOCK_STATE_CB | ARES_OPT_EDNSPSZ | ARES_OPT_NOROTATE |
-		    ARES_OPT_RESOLVCONF;
-
+	options->servers = &nobody;
+	options->nservers = 1;
+	options->sock_state_cb = on_socket_state;
+	options->sock_state_cb_data = channel;
+	options->ednspsz = CROW_CHANNEL_REPLY_MAX;
+	options->resolvconf_path = (char *)(uintptr_t) "/dev/null";
 #ifdef ARES_OPT_QUERY_CACHE /* 1.31: it has a cache of its own, which 0 s turns off */
 	given |= ARES_OPT_QUERY_CACHE;
 #endif
-	return ares_init_options(&channel->ares, &options, given);
+	if (ares_init_options(&channel->ares, options, given) != ARES_SUCCESS)
+		return false;
+	ares_set_socket_functions(channel->ares, &socket_functions, channel);
+	return true;
 }
 
-static int set_server(struct crow_channel *channel, const struct crow_listen *server)
+static bool set_servers(struct crow_channel *channel, const struct crow_listen *servers,
+			size_t count)
 {
-	struct ares_addr_port_node node = {.udp_port = server->port, .tcp_port = server->port};
+	struct ares_addr_port_node nodes[CROW_UPSTREAMS_MAX] = {0};
 
-	if (crow_addr_is_v4(&server->addr)) {
-		node.family = AF_INET;
-		memcpy(&node.addr.addr4, crow_addr_v4_bytes(&server->addr), 4);
-	} else {
-		node.family = AF_INET6;
-		memcpy(&node.addr.addr6, server->addr.bytes, 16);
+	for (size_t i = 0; i < count; i++) {
+		const struct crow_addr *addr = &servers[i].addr;
+
+		nodes[i].next = i + 1 < count ? &nodes[i + 1] : NULL;
+		nodes[i].udp_port = nodes[i].tcp_port = servers[i].port;
+		nodes[i].family = crow_addr_is_v4(addr) ? AF_INET : AF_INET6;
+		if (crow_addr_is_v4(addr))
+			memcpy(&nodes[i].addr.addr4, crow_addr_v4_bytes(addr), 4);
+		else
+			memcpy(&nodes[i].addr.addr6, addr->bytes, 16);
 	}
-	return ares_set_servers_ports(channel->ares, &node);
+	return ares_set_servers_ports(channel->ares, count > 0 ? nodes : NULL) == ARES_SUCCESS;
 }
 
-struct crow_channel *crow_channel_new(struct crow_loop *loop, const struct crow_listen *server,
-				      bool edns)
+static struct crow_channel *channel_new(struct crow_loop *loop, struct ares_options *options,
+					const struct crow_listen *servers, size_t count)
 {
 	struct crow_channel *channel = calloc(1, sizeof(*channel));
 
 	if (!channel)
 		return NULL;
 	channel->loop = loop;
-	for (size_t i = 0; i < LINKS; i++)
-		channel->links[i] = (struct link){
-			.watch = {.fd = -1, .on_ready = on_ready},
-			.channel = channel,
-		};
-	if (init(channel, edns) != ARES_SUCCESS) {
-		free(channel);
-		return NULL;
-	}
-	ares_set_socket_functions(channel->ares, &socket_functions, channel);
-	if (set_server(channel, server) == ARES_SUCCESS)
+	channel->link_count = LINKS * (count + 1); /* sorting addresses takes a socket, too */
+	channel->links = calloc(channel->link_count, sizeof(*channel->links));
+	if (channel->links)
+		for (size_t i = 0; i < channel->link_count; i++)
+			channel->links[i] = (struct link){
+				.watch = {.fd = -1, .on_ready = on_ready},
+				.channel = channel,
+			};
+	if (channel->links && init(channel, options) && set_servers(channel, servers, count))
 		return channel;
 	crow_channel_free(channel);
 	return NULL;
+}
+
+struct crow_channel *crow_channel_new(struct crow_loop *loop, const struct crow_listen *server,
+				      bool edns)
+{
+	struct ares_options options = {
+		.flags = ARES_FLAG_STAYOPEN | ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH |
+			 ARES_FLAG_NOALIASES | (edns ? ARES_FLAG_EDNS : 0),
+		.timeout = CROW_CHANNEL_PATIENCE_MS,
+		.tries = 1,
+		.ndots = 1,
+		.lookups = (char *)(uintptr_t) "b",
+	};
+
+	return channel_new(loop, &options, server, 1);
+}
+
+struct crow_channel *crow_channel_new_lookups(struct crow_loop *loop,
+					      const struct crow_resolv_conf *conf)
+{
+	char *domains[CROW_SEARCH_MAX];
+	struct ares_options options = {
+		.flags = ARES_FLAG_NOALIASES,
+		.timeout = LOOKUP_TIMEOUT_MS,
+		.tries = LOOKUP_TRIES,
+		.ndots = (int)conf->ndots,
+		.domains = domains,
+		.ndomains = (int)conf->search_count,
+		.lookups = (char *)(uintptr_t) "fb",
+	};
+
+	for (size_t i = 0; i < conf->search_count; i++)
+		domains[i] = (char *)(uintptr_t)conf->search[i];
+	return channel_new(loop, &options, conf->servers, conf->server_count);
 }
 
 void crow_channel_free(struct crow_channel *channel)
@@ -254,7 +294,9 @@ void crow_channel_free(struct crow_channel *channel)
 	if (!channel)
 		return;
 	channel->closing = true;
-	ares_destroy(channel->ares);
+	if (channel->ares)
+		ares_destroy(channel->ares);
+	free(channel->links);
 	free(channel);
 }
 
@@ -294,6 +336,99 @@ void crow_channel_send(struct crow_channel *channel, const uint8_t *query, size_
 	ares_send(channel->ares, query, (int)size, on_end, pending);
 	channel->processing = processing;
 }
+
+/* ---- look-ups ---- */
+
+/* Of one look-up. */
+struct looking {
+	struct crow_channel *channel;
+	crow_lookup_hook *hook;
+	void *context;
+};
+
+static void take_addresses(struct crow_lookup *lookup, const struct ares_addrinfo *info)
+{
+	lookup->ttl_s = UINT32_MAX;
+	for (const struct ares_addrinfo_node *node = info->nodes;
+	     node && lookup->count < CROW_LOOKUP_ADDRESSES_MAX; node = node->ai_next) {
+		uint16_t port;
+
+		if (!crow_addr_from_sockaddr(node->ai_addr, node->ai_addrlen,
+					     &lookup->addrs[lookup->count], &port))
+			continue;
+		lookup->count++;
+		if ((uint32_t)node->ai_ttl < lookup->ttl_s)
+			lookup->ttl_s = (uint32_t)node->ai_ttl;
+	}
+	for (const struct ares_addrinfo_cname *cname = info->cnames; cname; cname = cname->next)
+		if ((uint32_t)cname->ttl < lookup->ttl_s)
+			lookup->ttl_s = (uint32_t)cname->ttl;
+}
+
+static void name_end(struct crow_lookup *lookup, int status)
+{
+	switch (status) {
+	case ARES_SUCCESS:
+		lookup->end = lookup->count > 0 ? CROW_LOOKUP_FOUND : CROW_LOOKUP_NONE;
+		lookup->cause = "it has no address";
+		break;
+	case ARES_ENOTFOUND:
+		lookup->end = CROW_LOOKUP_NONE;
+		lookup->cause = "there is no such name";
+		break;
+	case ARES_ENODATA:
+		lookup->end = CROW_LOOKUP_NONE;
+		lookup->cause = "it has no address";
+		break;
+	case ARES_ETIMEOUT:
+		lookup->cause = "no answer";
+		break;
+	case ARES_ECONNREFUSED: /* also if every server says SERVFAIL or REFUSED */
+		lookup->cause = "no server has an answer";
+		break;
+	default:
+		lookup->cause = ares_strerror(status);
+	}
+}
+
+static void on_addresses(void *context, int status, int timeouts, struct ares_addrinfo *info)
+{
+	struct crow_lookup lookup = {.end = CROW_LOOKUP_FAILED};
+	struct looking looking = *(struct looking *)context;
+
+	(void)timeouts;
+	free(context);
+	looking.channel->pending--;
+	if (info) {
+		take_addresses(&lookup, info);
+		ares_freeaddrinfo(info);
+	}
+	name_end(&lookup, status);
+	if (!looking.channel->closing)
+		looking.hook(looking.context, &lookup);
+}
+
+void crow_channel_lookup(struct crow_channel *channel, const char *host, crow_lookup_hook *hook,
+			 void *context)
+{
+	static const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
+							 .ai_socktype = SOCK_STREAM};
+	struct looking *looking = malloc(sizeof(*looking));
+	bool processing = channel->processing;
+
+	if (!looking) {
+		hook(context, &(struct crow_lookup){.end = CROW_LOOKUP_FAILED,
+						    .cause = "there is no memory left"});
+		return;
+	}
+	*looking = (struct looking){.channel = channel, .hook = hook, .context = context};
+	channel->pending++;
+	channel->processing = true;
+	ares_getaddrinfo(channel->ares, host, NULL, &hints, on_addresses, looking);
+	channel->processing = processing;
+}
+
+/* ---- both ---- */
 
 void crow_channel_expire(struct crow_channel *channel)
 {

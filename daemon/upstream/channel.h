@@ -16,6 +16,9 @@
 #define CROW_CHANNEL_PATIENCE_MS 4000
 
 struct crow_channel;
+struct crow_resolv_conf;
+
+/* ---- questions, as bytes ---- */
 
 enum crow_channel_end {
 	CROW_CHANNEL_REPLY,   /* some reply with our id, name, type and class */
@@ -33,13 +36,43 @@ typedef void crow_channel_hook(void *context, enum crow_channel_end end, const u
 #define CROW_CHANNEL_REPLY_MAX 1232
 struct crow_channel *crow_channel_new(struct crow_loop *loop, const struct crow_listen *server,
 				      bool edns);
-/* No hook is called any more. Not from a hook of its own. */
-void crow_channel_free(struct crow_channel *channel);
 
 /* Sends a query by UDP, and by TCP if the reply comes truncated. The hook is called once, perhaps
  * before this returns. */
 void crow_channel_send(struct crow_channel *channel, const uint8_t *query, size_t size,
 		       crow_channel_hook *hook, void *context);
+
+/* ---- addresses of hosts ---- */
+
+enum crow_lookup_end {
+	CROW_LOOKUP_FOUND,
+	CROW_LOOKUP_NONE,   /* there is no such host, or it has no address */
+	CROW_LOOKUP_FAILED, /* nobody could say */
+};
+
+#define CROW_LOOKUP_ADDRESSES_MAX 16
+
+struct crow_lookup {
+	enum crow_lookup_end end;
+	const char *cause; /* a phrase, unless it was found. Lent for the call */
+	size_t count;
+	struct crow_addr addrs[CROW_LOOKUP_ADDRESSES_MAX]; /* the best first (RFC 6724) */
+	uint32_t ttl_s; /* 0: from /etc/hosts, or not to be kept */
+};
+typedef void crow_lookup_hook(void *context, const struct crow_lookup *lookup);
+
+/* One for look-ups: the servers, search domains and ndots of conf. NULL: no memory. */
+struct crow_channel *crow_channel_new_lookups(struct crow_loop *loop,
+					      const struct crow_resolv_conf *conf);
+/* /etc/hosts first, then the servers, one after the other. The hook is called once, perhaps before
+ * this returns. */
+void crow_channel_lookup(struct crow_channel *channel, const char *host, crow_lookup_hook *hook,
+			 void *context);
+
+/* ---- both ---- */
+
+/* No hook is called any more. Not from a hook of its own. */
+void crow_channel_free(struct crow_channel *channel);
 /* Ends the queries whose patience is over. */
 void crow_channel_expire(struct crow_channel *channel);
 /* Nothing is under way, so that it may be freed. */

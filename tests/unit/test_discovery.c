@@ -24,6 +24,8 @@ static struct server server;
 static struct crow_loop *loop;
 static struct crow_config *config;
 static struct crow_table table;
+static struct crow_hosts *hosts;
+static const struct crow_listens nowhere;
 static struct crow_discovery *discovery;
 static bool (*goal)(void);
 static unsigned polls;
@@ -100,13 +102,15 @@ static void start(const char *text, server_script *script)
 	config = parse(text);
 	crow_table_init(&table, NULL, NULL);
 	assert_true(crow_table_configure(&table, config));
-	discovery = crow_discovery_new(loop, &table, on_poll, NULL);
+	hosts = crow_hosts_new(loop, &nowhere);
+	discovery = crow_discovery_new(loop, hosts, &table, on_poll, NULL);
 	assert_non_null(discovery);
 }
 
 static void stop(void)
 {
 	crow_discovery_free(discovery);
+	crow_hosts_free(hosts);
 	crow_table_fini(&table);
 	crow_config_free(config);
 	crow_loop_free(loop);

@@ -1,4 +1,6 @@
 /* Fetching: every way in which a server can answer, and not answer. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,6 +21,8 @@
 
 static struct server server;
 static struct crow_loop *loop;
+static struct crow_hosts *hosts;
+static const struct crow_listens nowhere;
 static struct crow_fetcher *fetcher;
 
 struct outcome {
@@ -76,7 +81,8 @@ static int set_up(void **state)
 {
 	(void)state;
 	loop = crow_loop_new();
-	fetcher = loop ? crow_fetcher_new(loop) : NULL;
+	hosts = loop ? crow_hosts_new(loop, &nowhere) : NULL;
+	fetcher = hosts ? crow_fetcher_new(loop, hosts) : NULL;
 	return fetcher ? 0 : -1;
 }
 
@@ -84,6 +90,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	crow_fetcher_free(fetcher);
+	crow_hosts_free(hosts);
 	crow_loop_free(loop);
 	return 0;
 }
@@ -479,6 +486,73 @@ static void test_no_descriptors_left(void **state)
 	server_stop(&server);
 }
 
+/* ---- hosts with a name ---- */
+
+static struct crow_fetch_answer fetch_host(const char *host, uint32_t timeout_ms)
+{
+	char url[64];
+	struct outcome outcome;
+
+	server_start(&server, script_ok);
+	snprintf(url, sizeof(url), "http://%s:%u/x", host, server.port);
+	outcome = fetch_url(url, timeout_ms, 100);
+	server_stop(&server);
+	free(outcome.body);
+	return outcome.answer;
+}
+
+/* RFC 6761 6.3: whatever /etc/hosts says. */
+static void test_a_host_by_name(void **state)
+{
+	struct crow_fetch_answer answer = fetch_host("localhost", PATIENT_MS);
+
+	(void)state;
+	assert_int_equal(answer.end, CROW_FETCH_ANSWERED);
+	assert_int_equal(answer.status, 200);
+	assert_non_null(strstr(server.request, "Host: localhost:"));
+}
+
+static void use_upstream(uint16_t port)
+{
+	struct crow_listen at = {.addr = crow_addr_v4("\x7f\0\0\1"), .port = port};
+	struct crow_listens servers = {&at, port != 0};
+	struct crow_upstreams *upstreams = crow_upstreams_new(&servers, &nowhere, NULL);
+
+	crow_hosts_use(hosts, upstreams);
+	crow_upstreams_release(upstreams);
+}
+
+static void test_nobody_to_ask_for_a_host(void **state)
+{
+	struct crow_fetch_answer answer;
+
+	(void)state;
+	use_upstream(0);
+	answer = fetch_host("eas.example", PATIENT_MS);
+	assert_int_equal(answer.end, CROW_FETCH_CONNECT);
+	assert_non_null(strstr(answer.cause, "eas.example"));
+	assert_non_null(strstr(answer.cause, "no upstream is left to ask"));
+}
+
+/* A socket that is never read from: the time-out is that of the whole transfer. */
+static void test_a_silent_name_server(void **state)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(at);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct crow_fetch_answer answer;
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, size), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+	use_upstream(ntohs(at.sin_port));
+	answer = fetch_host("eas.example", 50);
+	assert_int_equal(answer.end, CROW_FETCH_TIMEOUT);
+	assert_non_null(strstr(answer.cause, "cannot look up eas.example: no answer"));
+	assert_non_null(strstr(answer.cause, "asked 127.0.0.1:"));
+	close(fd);
+}
+
 static void test_other_protocols_are_refused(void **state)
 {
 	struct outcome outcome = fetch_url("file:///etc/hostname", PATIENT_MS, 100);
@@ -552,6 +626,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_proxy_variables_are_ignored, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_no_descriptors_left, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_host_by_name, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nobody_to_ask_for_a_host, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_silent_name_server, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_other_protocols_are_refused, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_cancel_beside_others, set_up, tear_down),
