@@ -23,16 +23,6 @@ struct crow_addr crow_addr_v6(const void *sixteen_bytes)
 	return addr;
 }
 
-bool crow_addr_is_v4(const struct crow_addr *addr)
-{
-	return memcmp(addr->bytes, v4_prefix, sizeof(v4_prefix)) == 0;
-}
-
-const uint8_t *crow_addr_v4_bytes(const struct crow_addr *addr)
-{
-	return addr->bytes + sizeof(v4_prefix);
-}
-
 int crow_addr_compare(const struct crow_addr *a, const struct crow_addr *b)
 {
 	bool a_is_v4 = crow_addr_is_v4(a);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 struct crow_addr {
@@ -21,10 +22,20 @@ enum crow_family { CROW_ANY, CROW_V4, CROW_V6 };
 
 struct crow_addr crow_addr_v4(const void *four_bytes);
 struct crow_addr crow_addr_v6(const void *sixteen_bytes);
-bool crow_addr_is_v4(const struct crow_addr *addr);
+
+/* Inline: whoever looks at an address asks this first. */
+static inline bool crow_addr_is_v4(const struct crow_addr *addr)
+{
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(addr->bytes, prefix, sizeof(prefix)) == 0;
+}
 
 /* The four bytes of a v4-mapped address, borrowed from addr. */
-const uint8_t *crow_addr_v4_bytes(const struct crow_addr *addr);
+static inline const uint8_t *crow_addr_v4_bytes(const struct crow_addr *addr)
+{
+	return addr->bytes + 12;
+}
 
 /* Order: IPv4 before IPv6, then by value. */
 int crow_addr_compare(const struct crow_addr *a, const struct crow_addr *b);

@@ -16,7 +16,7 @@
  * longer than CROW_NAME_MAX. One trailing dot is dropped. */
 size_t crow_name_fold(const char *text, size_t len, char out[CROW_NAME_MAX + 1]);
 
-/* The hash of a folded name: 64-bit FNV-1a (Fowler, Noll, Vo) with a final mix. */
+/* The hash of a folded name, for tables on this host: it differs with the order of bytes. */
 uint64_t crow_name_hash(const char *folded, size_t len);
 
 /* True if name equals zone or ends in "." zone; both folded. */

@@ -23,7 +23,7 @@
 
 #define CROW_SNAP_FILE       "snapshot"
 #define CROW_SNAP_MAGIC      "crowfly" /* with its NUL: the 8 bytes of header.magic */
-#define CROW_SNAP_VERSION    1
+#define CROW_SNAP_VERSION    2
 #define CROW_SNAP_BYTE_ORDER 0x01020304u
 #define CROW_SNAP_NONE       UINT32_MAX /* no index */
 

@@ -8,29 +8,32 @@
 #define OPT_DO           0x8000
 #define OPT_VERSION(ttl) (((ttl) >> 16) & 0xff)
 
+typedef uint8_t block __attribute__((vector_size(CROW_QUERY_BLOCK)));
+
+/* A-Z fold, and a dot becomes a NUL; 16 bytes at once, as a byte after the other would be a tenth of
+ * the whole answer. */
+static void fold(char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i += CROW_QUERY_BLOCK) {
+		block bytes;
+
+		memcpy(&bytes, text + i, sizeof(bytes));
+		bytes |= (block)((bytes >= 'A') & (bytes <= 'Z')) & 0x20;
+		bytes &= (block)(bytes != '.');
+		memcpy(text + i, &bytes, sizeof(bytes));
+	}
+}
+
 /* The labels as folded text. Byte i of the text is byte i + 1 of the name, so that a suffix of the
- * text is found in the name at the same offset. */
+ * text is found in the name at the same offset. The lengths of labels, which are below 'A', are
+ * folded with the rest and become the dots then. */
 static void make_text(struct crow_query *query)
 {
-	size_t left = 0; /* of the label under way */
-
 	query->text_size = query->name_size < 2 ? 0 : query->name_size - 2;
-	for (size_t i = 0; i <= query->text_size; i++) {
-		uint8_t byte = query->name[i];
-
-		if (left == 0) {
-			left = byte;
-			byte = '.';
-		} else {
-			left--;
-			if (byte >= 'A' && byte <= 'Z')
-				byte |= 0x20;
-			else if (byte == '.')
-				byte = 0;
-		}
-		if (i > 0)
-			query->text[i - 1] = (char)byte;
-	}
+	memcpy(query->text, query->name + 1, query->text_size);
+	fold(query->text, query->text_size);
+	for (size_t at = query->name[0]; at < query->text_size; at += 1u + query->name[at + 1])
+		query->text[at] = '.';
 	query->text[query->text_size] = '\0';
 }
 

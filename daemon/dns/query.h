@@ -22,6 +22,9 @@ enum crow_rcode {
 	CROW_RCODE_BADVERS = 16, /* RFC 6891 9: needs an OPT record to be said */
 };
 
+/* Text is folded in blocks of so many bytes, and has room for whole ones. */
+#define CROW_QUERY_BLOCK 16
+
 struct crow_query {
 	uint16_t id;
 	uint16_t flags; /* the second word of the header, as it came */
@@ -37,7 +40,7 @@ struct crow_query {
 	uint8_t name[CROW_WIRE_NAME_MAX];
 	/* Folded, dotted, NUL-terminated. A dot or NUL inside a label became a NUL, which no name
 	 * of an image holds: such a name equals none, and still lies below its zone. */
-	char text[CROW_NAME_MAX + 1];
+	char text[(CROW_NAME_MAX + CROW_QUERY_BLOCK) / CROW_QUERY_BLOCK * CROW_QUERY_BLOCK];
 };
 
 /* False: no reply may be sent (shorter than a header, or itself a reply). */

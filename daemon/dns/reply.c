@@ -127,17 +127,19 @@ bool crow_reply_put_address(struct crow_reply *reply, size_t owner, const struct
 			    uint32_t ttl_s)
 {
 	bool v4 = crow_addr_is_v4(addr);
-	uint16_t size = v4 ? 4 : 16;
-	uint8_t *at;
+	size_t size = v4 ? CROW_REPLY_A_SIZE : CROW_REPLY_AAAA_SIZE;
+	uint8_t *at = NULL;
 
-	if (owner >= CROW_WIRE_POINTER_LIMIT || crow_reply_room(reply) < RECORD_FIXED + size)
-		return false;
-	at = crow_wire_extend(&reply->out, RECORD_FIXED + size);
+	if (owner < CROW_WIRE_POINTER_LIMIT && size <= crow_reply_room(reply))
+		at = crow_wire_extend(&reply->out, size);
 	if (!at)
 		return false;
-	store_fixed(at, owner, v4 ? CROW_TYPE_A : CROW_TYPE_AAAA, ttl_s, size);
-	/* A v4-mapped address ends in the four bytes. */
-	memcpy(at + RECORD_FIXED, addr->bytes + sizeof(addr->bytes) - size, size);
+	store_fixed(at, owner, v4 ? CROW_TYPE_A : CROW_TYPE_AAAA, ttl_s,
+		    (uint16_t)(size - RECORD_FIXED));
+	if (v4)
+		memcpy(at + RECORD_FIXED, crow_addr_v4_bytes(addr), 4);
+	else
+		memcpy(at + RECORD_FIXED, addr->bytes, sizeof(addr->bytes));
 	return true;
 }
 

@@ -4,53 +4,26 @@
 #define LABEL_MAX     63
 #define LABEL_POINTER 0xc0
 
-const uint8_t *crow_wire_get_bytes(struct crow_wire_reader *in, size_t size)
-{
-	if (in->failed || in->size - in->at < size) {
-		in->failed = true;
-		return NULL;
-	}
-	in->at += size;
-	return in->bytes + in->at - size;
-}
-
-uint8_t crow_wire_get_u8(struct crow_wire_reader *in)
-{
-	const uint8_t *p = crow_wire_get_bytes(in, 1);
-
-	return p ? p[0] : 0;
-}
-
-uint16_t crow_wire_get_u16(struct crow_wire_reader *in)
-{
-	const uint8_t *p = crow_wire_get_bytes(in, 2);
-
-	return p ? (uint16_t)(p[0] << 8 | p[1]) : 0;
-}
-
-uint32_t crow_wire_get_u32(struct crow_wire_reader *in)
-{
-	uint32_t high = crow_wire_get_u16(in);
-
-	return high << 16 | crow_wire_get_u16(in);
-}
-
+/* The labels are walked where they stand; what is good is copied at once. */
 size_t crow_wire_get_name(struct crow_wire_reader *in, uint8_t out[CROW_WIRE_NAME_MAX])
 {
-	size_t size = 0;
+	const uint8_t *name = in->bytes + in->at;
+	size_t left = in->failed ? 0 : in->size - in->at, size = 0;
+	uint8_t length;
 
-	for (;;) {
-		uint8_t length = crow_wire_get_u8(in);
-		const uint8_t *label = crow_wire_get_bytes(in, length);
-
-		if (in->failed || length > LABEL_MAX || size + 1 + length > CROW_WIRE_NAME_MAX)
-			break;
-		out[size] = length;
-		memcpy(out + size + 1, label, length);
+	do {
+		if (size == left || size == CROW_WIRE_NAME_MAX)
+			goto fail;
+		length = name[size];
+		if (length > LABEL_MAX || length >= left - size ||
+		    length >= CROW_WIRE_NAME_MAX - size)
+			goto fail;
 		size += 1u + length;
-		if (length == 0)
-			return size;
-	}
+	} while (length > 0);
+	memcpy(out, name, size);
+	in->at += size;
+	return size;
+fail:
 	in->failed = true;
 	return 0;
 }

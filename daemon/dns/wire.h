@@ -5,6 +5,7 @@
 #ifndef CROW_WIRE_H
 #define CROW_WIRE_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,11 +32,38 @@ struct crow_wire_writer {
 	bool failed;
 };
 
-/* 0 and NULL once failed. */
-uint8_t crow_wire_get_u8(struct crow_wire_reader *in);
-uint16_t crow_wire_get_u16(struct crow_wire_reader *in);
-uint32_t crow_wire_get_u32(struct crow_wire_reader *in);
-const uint8_t *crow_wire_get_bytes(struct crow_wire_reader *in, size_t size);
+/* 0 and NULL once failed. All that is small is inline: a message is some dozens of these, and a call
+ * costs more than what it moves. */
+static inline const uint8_t *crow_wire_get_bytes(struct crow_wire_reader *in, size_t size)
+{
+	if (in->failed || in->size - in->at < size) {
+		in->failed = true;
+		return NULL;
+	}
+	in->at += size;
+	return in->bytes + in->at - size;
+}
+
+static inline uint8_t crow_wire_get_u8(struct crow_wire_reader *in)
+{
+	const uint8_t *p = crow_wire_get_bytes(in, 1);
+
+	return p ? p[0] : 0;
+}
+
+static inline uint16_t crow_wire_get_u16(struct crow_wire_reader *in)
+{
+	const uint8_t *p = crow_wire_get_bytes(in, 2);
+
+	return p ? (uint16_t)(p[0] << 8 | p[1]) : 0;
+}
+
+static inline uint32_t crow_wire_get_u32(struct crow_wire_reader *in)
+{
+	uint32_t high = crow_wire_get_u16(in);
+
+	return high << 16 | crow_wire_get_u16(in);
+}
 
 /* Copies an uncompressed name to out and returns its size with the root's byte. Pointers and the
  * reserved label types fail: nothing stands before a question that it could point to. */
@@ -43,8 +71,7 @@ size_t crow_wire_get_name(struct crow_wire_reader *in, uint8_t out[CROW_WIRE_NAM
 /* Passes over a name that may end in a pointer, which is not followed. True if it is the root. */
 bool crow_wire_skip_name(struct crow_wire_reader *in);
 
-/* Room for size more bytes, or NULL. Writers are inline: a reply is a dozen of them, and a call
- * costs more than what it writes. */
+/* Room for size more bytes, or NULL. */
 static inline uint8_t *crow_wire_extend(struct crow_wire_writer *out, size_t size)
 {
 	if (out->failed || out->at > out->size || out->size - out->at < size) {
@@ -57,14 +84,16 @@ static inline uint8_t *crow_wire_extend(struct crow_wire_writer *out, size_t siz
 
 static inline void crow_wire_store_u16(uint8_t *at, unsigned value)
 {
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
+	uint16_t big = htobe16((uint16_t)value);
+
+	memcpy(at, &big, sizeof(big));
 }
 
 static inline void crow_wire_store_u32(uint8_t *at, uint32_t value)
 {
-	crow_wire_store_u16(at, value >> 16);
-	crow_wire_store_u16(at + 2, value & 0xffff);
+	uint32_t big = htobe32(value);
+
+	memcpy(at, &big, sizeof(big));
 }
 
 static inline void crow_wire_put_u8(struct crow_wire_writer *out, uint8_t value)
