@@ -19,7 +19,7 @@ SANFLAGS    := $(SAN_$(SAN)) $(if $(FUZZER),-fsanitize=fuzzer-no-link)
 OPT      ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
             -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror=implicit-function-declaration
-CPPFLAGS += -I. -D_GNU_SOURCE -DCROW_VERSION='"$(VERSION)"'
+CPPFLAGS += -I. -I$(BUILD) -D_GNU_SOURCE -DCROW_VERSION='"$(VERSION)"'
 CFLAGS   += -std=gnu11 $(OPT) $(WARN) -fPIC -pthread $(SANFLAGS)
 LDFLAGS  += -pthread $(SANFLAGS)
 LIBS_cli    := -lresolv -ljson-c
@@ -56,6 +56,12 @@ $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 CFLAGS_preload  := -fvisibility=hidden -fno-plt -ftls-model=initial-exec
 CFLAGS_resolver := -fvisibility=hidden
 CFLAGS_cli      := -DCROW_LIBDIR='"$(PREFIX)/lib/crowfly"'
+
+# The page's style and script as C strings.
+$(BUILD)/daemon/http/page.o: $(BUILD)/daemon/http/assets.h
+$(BUILD)/daemon/http/assets.h: daemon/http/assets.sh daemon/http/page.css daemon/http/page.js
+	@mkdir -p $(@D)
+	$(Q)sh $^ > $@.new && mv $@.new $@
 
 $(BUILD)/libcrowfly-resolver.a: $(RESOLVER)
 $(BUILD)/libcrowfly-daemon.a: $(filter-out $(BUILD)/daemon/main.o,$(DAEMON))

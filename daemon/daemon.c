@@ -97,6 +97,19 @@ static void on_published(void *context)
 		crow_http_wake(d->http);
 }
 
+static void on_health_news(void *context, enum crow_health_news news, const struct crow_addr *addr,
+			   uint16_t port)
+{
+	static const enum crow_history_kind kinds[] = {
+		[CROW_HEALTH_FAILOVER] = CROW_HISTORY_FAILOVERS,
+		[CROW_HEALTH_PROBE_OK] = CROW_HISTORY_PROBES_OK,
+		[CROW_HEALTH_PROBE_FAILED] = CROW_HISTORY_PROBES_FAILED,
+	};
+	struct daemon *d = context;
+
+	crow_http_note(d->http, kinds[news], addr, port);
+}
+
 static void on_wanted(void *context, const char *name)
 {
 	struct daemon *d = context;
@@ -358,6 +371,8 @@ static bool start(struct daemon *d, char complaint[COMPLAINT])
 	d->follow = crow_follow_new(d->loop, crow_dns_listens(d->dns), on_upstreams, d);
 	if (d->hosts == NULL || d->follow == NULL || !crow_follow_configure(d->follow, d->config))
 		return false;
+	house.health = d->health;
+	crow_health_watch(d->health, on_health_news, d);
 	if (!crow_dns_start(d->dns, d->publisher, d->config->runtime_dir) ||
 	    !crow_http_start(d->http, &house))
 		return false;
@@ -368,6 +383,8 @@ static bool start(struct daemon *d, char complaint[COMPLAINT])
 static void stop(struct daemon *d)
 {
 	crow_discovery_free(d->discovery);
+	if (d->health != NULL)
+		crow_health_watch(d->health, NULL, NULL);
 	crow_http_free(d->http);
 	crow_dns_free(d->dns);
 	crow_follow_free(d->follow);

@@ -32,7 +32,22 @@ struct crow_health {
 	struct crow_limit processes, users;
 	struct crow_timer timer; /* of what is due in care */
 	struct crow_timer sweep_timer;
+	crow_health_hook *on_news; /* NULL: nobody */
+	void *context;
 };
+
+static void tell(const struct crow_health *health, enum crow_health_news news,
+		 const struct crow_endpoint *endpoint)
+{
+	if (health->on_news != NULL)
+		health->on_news(health->context, news, &endpoint->addr, endpoint->port);
+}
+
+void crow_health_watch(struct crow_health *health, crow_health_hook *on_news, void *context)
+{
+	health->on_news = on_news;
+	health->context = context;
+}
 
 static void schedule(struct crow_health *health)
 {
@@ -50,6 +65,10 @@ static void on_outcome(void *context, struct crow_endpoint *endpoint, enum crow_
 {
 	struct crow_health *health = context;
 
+	if (evidence == CROW_EVIDENCE_OK)
+		tell(health, CROW_HEALTH_PROBE_OK, endpoint);
+	else if (evidence != CROW_EVIDENCE_LOCAL)
+		tell(health, CROW_HEALTH_PROBE_FAILED, endpoint);
 	crow_care_outcome(&health->care, endpoint, evidence, crow_now_ns());
 	schedule(health);
 }
@@ -93,6 +112,7 @@ void crow_health_report(struct crow_health *health, const struct crow_report *re
 		crow_count(reports_limited);
 		return;
 	}
+	tell(health, CROW_HEALTH_FAILOVER, endpoint);
 	crow_care_report(&health->care, endpoint, now_ns);
 	schedule(health);
 }

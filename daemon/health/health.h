@@ -51,6 +51,13 @@ void crow_health_report(struct crow_health *health, const struct crow_report *re
 /* Of the instance at addr and port of that service: any, also one that nobody ever probed. */
 void crow_health_get(const struct crow_health *health, const struct crow_service *service,
 		     const struct crow_addr *addr, uint16_t port, struct crow_health_view *out);
+/* Told of each report of a program that was believed, and of how each probe ended, unless what was
+ * at fault is this host itself. For curves; one hook. */
+enum crow_health_news { CROW_HEALTH_FAILOVER, CROW_HEALTH_PROBE_OK, CROW_HEALTH_PROBE_FAILED };
+typedef void crow_health_hook(void *context, enum crow_health_news news,
+			      const struct crow_addr *addr, uint16_t port);
+void crow_health_watch(struct crow_health *health, crow_health_hook *on_news, void *context);
+
 const char *crow_health_strstate(enum crow_health_state state);
 
 #endif

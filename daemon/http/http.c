@@ -348,6 +348,14 @@ void crow_http_wake(struct crow_http *http)
 	}
 }
 
+void crow_http_note(struct crow_http *http, enum crow_history_kind kind,
+		    const struct crow_addr *addr, uint16_t port)
+{
+	if (http->house.publisher)
+		crow_site_note(&http->site, crow_publisher_image(http->house.publisher), kind, addr,
+			       port, crow_now_ns());
+}
+
 void crow_http_hurry(struct crow_http *http, int64_t exchange_ns)
 {
 	for (size_t i = 0; i < http->count; i++)
@@ -429,6 +437,9 @@ bool crow_http_start(struct crow_http *http, const struct crow_http_house *house
 {
 	http->house = *house;
 	crow_site_init(&http->site, house->table, house->demand, house->context, crow_now_ns());
+	http->site.health = house->health;
+	if (house->publisher)
+		http->site.given = crow_publisher_given(house->publisher);
 	for (size_t i = 0; i < http->count; i++) {
 		if (start_server(&http->servers[i]))
 			continue;

@@ -10,6 +10,8 @@
 #define CROW_HTTP_H
 
 #include "daemon/config.h"
+#include "daemon/health/health.h"
+#include "daemon/http/history.h"
 #include "daemon/publisher.h"
 
 struct crow_http;
@@ -23,6 +25,7 @@ struct crow_http_house {
 	struct crow_loop *loop;
 	struct crow_publisher *publisher;
 	const struct crow_table *table;
+	const struct crow_health *health; /* NULL: none */
 	void (*demand)(void *context, const char *name);
 	void *context;
 };
@@ -30,6 +33,9 @@ bool crow_http_start(struct crow_http *http, const struct crow_http_house *house
 
 /* There is a new image: for the answers that wait for one. */
 void crow_http_wake(struct crow_http *http);
+/* Something happened to an instance: for the curves of its services. */
+void crow_http_note(struct crow_http *http, enum crow_history_kind kind,
+		    const struct crow_addr *addr, uint16_t port);
 /* For tests: another bound than CROW_GUEST_EXCHANGE_NS. */
 void crow_http_hurry(struct crow_http *http, int64_t exchange_ns);
 void crow_http_free(struct crow_http *http);

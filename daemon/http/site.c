@@ -10,10 +10,12 @@
 #include "daemon/counters.h"
 #include "daemon/http/metrics.h"
 #include "daemon/http/mirror.h"
+#include "daemon/http/page.h"
 #include "daemon/http/status.h"
 #include "daemon/loop.h"
 
 #define TEXT "text/plain; charset=utf-8"
+#define HTML "text/html; charset=utf-8"
 
 enum {
 	OK = 200,
@@ -101,6 +103,35 @@ static unsigned page_number(const struct crow_request *request)
 
 	return page < 1 || page > 1000000 ? 1 : (unsigned)page;
 }
+
+/* ---- the page ---- */
+
+static void answer_page(struct visit *visit, struct crow_answer *out)
+{
+	const struct crow_request *request = visit->request;
+
+	out->status = OK;
+	out->type = HTML;
+	out->policy = crow_page_policy;
+	out->body =
+		crow_page_services(&visit->view, or_empty(request->query), page_number(request));
+}
+
+static void answer_service_page(struct visit *visit, struct crow_answer *out)
+{
+	const struct crow_request *request = visit->request;
+	struct crow_view_service service;
+	bool found = crow_view_find(&visit->view, visit->rest, &service);
+
+	out->status = found ? OK : NOT_FOUND;
+	out->type = HTML;
+	out->policy = crow_page_policy;
+	out->body = found ? crow_page_service(&visit->view, &service, or_empty(request->query),
+					      page_number(request))
+			  : crow_page_missing(&visit->view, visit->rest);
+}
+
+/* ---- documents ---- */
 
 static struct crow_body *render_status(const struct visit *visit)
 {
@@ -262,6 +293,8 @@ static const struct route {
 	const char *path; /* one that ends in {service} stands for all that begin so */
 	void (*answer)(struct visit *visit, struct crow_answer *out);
 } routes[] = {
+	{"/", answer_page},
+	{"/service/{service}", answer_service_page},
 	{"/api/v1/status", answer_status},
 	{"/metrics", answer_metrics},
 	{"/healthz", answer_health},
@@ -365,7 +398,10 @@ void crow_site_answer(struct crow_site *site, const struct crow_image *img,
 		.view = {.img = img,
 			 .table = site->table,
 			 .now_ns = now_ns,
-			 .started_ns = site->started_ns},
+			 .started_ns = site->started_ns,
+			 .given = site->given,
+			 .health = site->health,
+			 .history = site->history},
 		.request = request,
 	};
 
@@ -399,6 +435,23 @@ void crow_site_init(struct crow_site *site, const struct crow_table *table,
 	site->demand = demand;
 	site->context = context;
 	site->started_ns = now_ns;
+	site->history = crow_history_new();
+}
+
+void crow_site_note(struct crow_site *site, const struct crow_image *img,
+		    enum crow_history_kind kind, const struct crow_addr *addr, uint16_t port,
+		    int64_t now_ns)
+{
+	struct crow_owner owner;
+	uint32_t probe = 0;
+
+	while (site->history && crow_image_next_owner(img, addr, port, &probe, &owner))
+		if (owner.exact)
+			crow_history_note(
+				site->history,
+				crow_image_string(img,
+						  crow_image_service(img, owner.service)->name),
+				kind, now_ns);
 }
 
 void crow_site_fini(struct crow_site *site)
@@ -406,4 +459,5 @@ void crow_site_fini(struct crow_site *site)
 	crow_shelf_fini(&site->statuses);
 	crow_shelf_fini(&site->metrics);
 	crow_shelf_fini(&site->mirrors);
+	crow_history_free(site->history);
 }

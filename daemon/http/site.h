@@ -33,6 +33,9 @@ struct crow_answer {
 
 struct crow_site {
 	const struct crow_table *table;
+	const struct crow_given *given;   /* for the page; NULL: none */
+	const struct crow_health *health; /* likewise */
+	struct crow_history *history;     /* its own; NULL: there was no memory */
 	int64_t started_ns;
 	/* A name below an on-demand zone is wanted. */
 	void (*demand)(void *context, const char *name);
@@ -47,5 +50,10 @@ void crow_site_fini(struct crow_site *site); /* all bodies it gave are gone by t
 
 void crow_site_answer(struct crow_site *site, const struct crow_image *img,
 		      const struct crow_request *request, int64_t now_ns, struct crow_answer *out);
+
+/* Something happened to the instance of this address and port, whichever services have it. */
+void crow_site_note(struct crow_site *site, const struct crow_image *img,
+		    enum crow_history_kind kind, const struct crow_addr *addr, uint16_t port,
+		    int64_t now_ns);
 
 #endif

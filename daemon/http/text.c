@@ -1,5 +1,6 @@
 #include "daemon/http/text.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,21 @@ void crow_text_label(struct crow_text *text, const char *value)
 {
 	while (*value)
 		value += put_character(text, value, label_special);
+}
+
+void crow_text_url(struct crow_text *text, const char *value)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	for (; *value; value++) {
+		unsigned char c = (unsigned char)*value;
+		const char escape[] = {'%', hex[c >> 4], hex[c & 15]};
+
+		if (isalnum(c) || strchr("-._~", c))
+			crow_text_put_bytes(text, value, 1);
+		else
+			crow_text_put_bytes(text, escape, sizeof(escape));
+	}
 }
 
 /* ---- formats ---- */

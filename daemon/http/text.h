@@ -31,6 +31,9 @@ void crow_text_put_bytes(struct crow_text *text, const char *bytes, size_t size)
 void crow_text_html(struct crow_text *text, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* A part of a path or an argument of a URL: all but letters, digits and -._~ percent-encoded. */
+void crow_text_url(struct crow_text *text, const char *value);
+
 /* A value to go between the quotes of a label in Prometheus' text format 0.0.4. */
 void crow_text_label(struct crow_text *text, const char *value);
 

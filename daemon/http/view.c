@@ -27,6 +27,13 @@ static void count_states(const struct crow_image *img, struct crow_view_service 
 	}
 }
 
+static int64_t lost_since(const struct crow_service *service)
+{
+	int64_t v4_ns = service->standings[0].lost_ns, v6_ns = service->standings[1].lost_ns;
+
+	return v4_ns == 0 || (v6_ns != 0 && v6_ns < v4_ns) ? v6_ns : v4_ns;
+}
+
 bool crow_view_service(const struct crow_view *view, uint32_t index, struct crow_view_service *out)
 {
 	const struct crow_snap_service *snap = crow_image_service(view->img, index);
@@ -43,6 +50,8 @@ bool crow_view_service(const struct crow_view *view, uint32_t index, struct crow
 		.stale = snap->flags & CROW_SERVICE_STALE,
 	};
 	out->polled = crow_table_find(view->table, out->name);
+	if (out->polled)
+		out->lost_ns = lost_since(out->polled);
 	count_states(view->img, out);
 	return true;
 }
@@ -70,7 +79,62 @@ bool crow_view_find(const struct crow_view *view, const char *name, struct crow_
 
 bool crow_view_is_troubled(const struct crow_view_service *service)
 {
-	return service->stale || service->snap->count == 0 || service->ejected > 0;
+	return service->stale || service->snap->count == 0 || service->ejected > 0 ||
+	       service->lost_ns != 0;
+}
+
+/* ---- an instance ---- */
+
+/* Of the circle of picks; see resolver/snapshot.h. */
+static double part_of_circle(const struct crow_view *view, const struct crow_view_service *service,
+			     uint32_t i)
+{
+	const uint64_t *uppers = view->img->uppers + service->snap->first;
+
+	if (i >= service->up)
+		return 0;
+	return (double)(uppers[i] - (i ? uppers[i - 1] : 0)) / 18446744073709551616.0;
+}
+
+static uint32_t picks_of(const struct crow_view *view, const struct crow_view_service *service,
+			 const struct crow_snap_instance *snap)
+{
+	if (!view->given)
+		return 0;
+	return crow_given_last_minute(view->given, service->name, &snap->addr, snap->port,
+				      view->now_ns);
+}
+
+uint32_t crow_view_picks(const struct crow_view *view, const struct crow_view_service *service)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < service->snap->count; i++)
+		sum += picks_of(view, service,
+				crow_image_instance(view->img, service->snap->first + i));
+	return sum;
+}
+
+bool crow_view_instance(const struct crow_view *view, const struct crow_view_service *service,
+			uint32_t i, uint32_t picks, struct crow_view_instance *out)
+{
+	const struct crow_snap_instance *snap =
+		i < service->snap->count ? crow_image_instance(view->img, service->snap->first + i)
+					 : NULL;
+
+	if (!snap)
+		return false;
+	*out = (struct crow_view_instance){
+		.snap = snap,
+		.app = crow_image_string(view->img, snap->app),
+		.asked = part_of_circle(view, service, i),
+		.given = picks ? (double)picks_of(view, service, snap) / picks : -1,
+	};
+	if (view->health && service->polled)
+		crow_health_get(view->health, service->polled, &snap->addr, snap->port,
+				&out->health);
+	crow_addr_format(&snap->addr, snap->port, out->endpoint);
+	return true;
 }
 
 const char *crow_view_state(uint8_t state)

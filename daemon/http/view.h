@@ -6,6 +6,9 @@
 #ifndef CROW_HTTP_VIEW_H
 #define CROW_HTTP_VIEW_H
 
+#include "daemon/given.h"
+#include "daemon/health/health.h"
+#include "daemon/http/history.h"
 #include "daemon/table.h"
 #include "resolver/image.h"
 
@@ -13,7 +16,10 @@ struct crow_view {
 	const struct crow_image *img;
 	const struct crow_table *table;
 	int64_t now_ns;
-	int64_t started_ns; /* when this daemon started */
+	int64_t started_ns;                 /* when this daemon started */
+	const struct crow_given *given;     /* NULL: nobody counts what DNS gives */
+	const struct crow_health *health;   /* NULL: nobody looks after instances */
+	const struct crow_history *history; /* NULL: none */
 };
 
 struct crow_view_service {
@@ -24,6 +30,7 @@ struct crow_view_service {
 	const char *name, *source, *zone;
 	uint32_t up, drained, ejected, tombstones;
 	bool stale;
+	int64_t lost_ns; /* since when all instances of a family are down, and picked all the same; 0 */
 };
 
 /* False if the index is out of range. */
@@ -31,7 +38,24 @@ bool crow_view_service(const struct crow_view *view, uint32_t index, struct crow
 /* The service of that very name. */
 bool crow_view_find(const struct crow_view *view, const char *name, struct crow_view_service *out);
 
-/* An eye should fall on it: it is stale, has no list, or has instances ejected. */
+struct crow_view_instance {
+	const struct crow_snap_instance *snap;
+	char endpoint[CROW_ENDPOINT_TEXT];
+	const char *app;
+	double asked; /* which part of the picks it is to have, 0 to 1 */
+	double given; /* which part of those of DNS it had in the last minute; < 0: there were none */
+	/* What the daemon's own probes say of it. */
+	struct crow_health_view health;
+};
+
+/* The i-th instance of a service in the image's order; picks is crow_view_picks(). False if there
+ * is none. */
+bool crow_view_instance(const struct crow_view *view, const struct crow_view_service *service,
+			uint32_t i, uint32_t picks, struct crow_view_instance *out);
+/* How often DNS picked any instance of the service in the last minute. */
+uint32_t crow_view_picks(const struct crow_view *view, const struct crow_view_service *service);
+
+/* An eye should fall on it: it is stale, has no list, or has instances that are down. */
 bool crow_view_is_troubled(const struct crow_view_service *service);
 
 /* "up", "drained", "ejected" or "tombstone". */

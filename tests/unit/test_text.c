@@ -47,6 +47,15 @@ static void test_label(void **state)
 	assert_text(&text, "a\\\"b\\\\c\\nd<\xef\xbf\xbd");
 }
 
+static void test_url(void **state)
+{
+	struct crow_text text = {0};
+
+	(void)state;
+	crow_text_url(&text, "a-Z.0_~ /?&\"\xc3");
+	assert_text(&text, "a-Z.0_~%20%2F%3F%26%22%C3");
+}
+
 static void test_long_text(void **state)
 {
 	struct crow_text text = {0};
@@ -140,6 +149,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_html),
 		cmocka_unit_test(test_label),
+		cmocka_unit_test(test_url),
 		cmocka_unit_test(test_long_text),
 		cmocka_unit_test(test_large_ones_are_shared),
 		cmocka_unit_test(test_small_ones_are_made_anew),
