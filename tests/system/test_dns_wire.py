@@ -1,9 +1,7 @@
-"""The responder at the level of packets and bytes: what dnspython would never send, how TCP
-connections live and die, queries that wait. "No reply" is seen by a good query behind the bad one:
-its reply comes first."""
+"""The responder by UDP, checks 14 to 27 and 31: bytes that dnspython would never send. It decodes
+every reply, to the last byte. "No reply" is seen by a good query behind the bad one: its reply
+comes first. TCP is in test_dns_tcp.py."""
 
-import contextlib
-import json
 import os
 import socket
 import struct
@@ -11,75 +9,294 @@ import struct
 import dns.edns
 import dns.flags
 import dns.message
-import dns.query
+import dns.update
 import pytest
 
 from tests.easim.address import free_port
 from tests.system.daemon import BOUND_S, eventually
-from tests.system.lookup import ask, rcode
-from tests.system.wire import (
-    NAME,
-    assert_served,
-    frame,
-    is_ended,
-    query,
-    receive_bytes,
-    receive_frame,
-    tcp,
-    udp,
-)
+from tests.system.lookup import ask, rcode, soa
+from tests.system.wire import NAME, assert_served, exchange, query, udp
+
+QR, AA, TC, RD, RA, Z, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0040, 0x0020, 0x0010
+QUESTION = query()[12:]
+OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
 
 
-# UDP
+def message(body=QUESTION, flags=RD, questions=1, answers=0, authorities=0, additionals=0):
+    return struct.pack("!6H", 77, flags, questions, answers, authorities, additionals) + body
 
 
-@pytest.mark.parametrize(
-    "silent", [b"", b"\0", query()[:11], query()[:2] + b"\x81" + query()[3:]], ids=range(4)
-)
-def test_what_gets_no_reply(running, silent):
+def name_question(labels, rdtype=1):
+    """A question for labels of any bytes, in IN."""
+    body = b"".join(bytes([len(label)]) + label for label in labels)
+    return body + struct.pack("!BHH", 0, rdtype, 1)
+
+
+ZONE_LABELS = [b"eas", b"internal"]
+
+
+def assert_formerr(daemon, malformed):
+    """Said in no more bytes than it took to provoke, and without what could not be read."""
+    raw = exchange(daemon, malformed)
+    reply = dns.message.from_wire(raw)
+    assert reply.id == 77
+    assert rcode(reply) == "FORMERR", malformed.hex()
+    assert len(raw) <= len(malformed)
+    assert not reply.answer + reply.authority + reply.additional
+
+
+def counts(raw):
+    return struct.unpack("!4H", raw[4:12])
+
+
+# The header
+
+
+def test_14_other_opcodes_are_not_implemented(running):
+    """With the opcode, and without what such a message might hold: a header alone."""
+    update = dns.update.Update("eas.internal")
+    update.add("svc_a", 300, "A", "192.0.2.1")
+    asked = [message(flags=opcode << 11 | RD) for opcode in range(1, 16)]
+    for other in (*asked, update.to_wire()):
+        raw = exchange(running, other)
+        opcode = other[2] & 0x78
+        assert raw == other[:2] + bytes([0x80 | opcode | other[2] & 1, 0x80 | 4]) + b"\0" * 8
+
+
+def test_15_what_gets_no_reply(running):
+    """Less than a header, and what is a reply itself."""
+    silent = [b"", b"\0", message()[:11]]
+    silent += [message(flags=QR | RD), message(b"", QR, 0), message(flags=QR | 4 << 11)]
     with udp(running) as client:
-        client.send(silent)
-        client.send(query(identity=77))
-        assert struct.unpack("!H", client.recv(4096)[:2]) == (77,)
-    assert running.counter("dns_dropped") == 1
+        for mute in silent:
+            client.send(mute)
+        client.send(query(identity=78))
+        assert struct.unpack("!H", client.recv(4096)[:2]) == (78,)
+    assert running.counter("dns_dropped") == len(silent)
 
 
-@pytest.mark.parametrize(
-    "malformed",
-    [
-        b"\0\1\1\0\0\0\0\0\0\0\0\0",
-        query() + b"x",
-        query()[:-1],
-        query()[:5] + b"\2" + query()[6:] + query()[12:],
-        b"\0\1\1\0\0\1\0\0\0\0\0\0\xc0\x0c\0\1\0\1",
-        query(use_edns=0, payload=1232)[:-1],
-        b"\0\1\1\0\0\1\xff\xff\xff\xff\xff\xff" + query()[12:] * 200,
-    ],
-    ids=range(7),
-)
-def test_what_is_malformed_is_formerr(running, malformed):
-    with udp(running) as client:
-        client.send(malformed)
-        reply = client.recv(4096)
-        assert reply[3] & 15 == 1
-        assert len(reply) <= len(malformed)
+def test_16_a_query_has_one_question(running):
+    for malformed in (
+        message(b"", questions=0),
+        message(OPT, questions=0, additionals=1),
+        message(QUESTION * 2, questions=2),
+        message(QUESTION * 3, questions=3),
+        message(QUESTION, questions=0),
+    ):
+        assert_formerr(running, malformed)
+        assert counts(exchange(running, malformed))[0] <= 1
     assert_served(running)
 
 
-def test_badvers(running):
-    message = dns.message.make_query(NAME, "A")
-    message.use_edns(edns=1)
-    reply = dns.query.udp(message, running.dns[0], port=running.dns[1], timeout=BOUND_S)
-    assert rcode(reply) == "BADVERS"
-    assert reply.edns == 0
-    assert not reply.answer
+def test_17_flags_are_copied_set_or_cleared(running):
+    for bits in range(0, 0x800, 0x10):
+        raw = exchange(running, message(flags=bits | 5))  # of the low four, a query means none
+        (flags,) = struct.unpack("!H", raw[2:4])
+        assert flags == QR | AA | RA | bits & (RD | CD), hex(bits)
+        assert dns.message.from_wire(raw).answer
 
 
-def test_dnssec_ok_is_copied_and_options_are_not(running):
-    options = [dns.edns.GenericOption(10, b"12345678"), dns.edns.GenericOption(65001, b"")]
-    reply = ask(running, NAME, use_edns=0, want_dnssec=True, options=options)
-    assert reply.ednsflags == dns.flags.DO
+def test_18_counts_that_lie(running):
+    for lie in (1, 2, 255, 65534):
+        for place in ("answers", "authorities", "additionals"):
+            assert_formerr(running, message(**{place: lie}))
+            assert_formerr(running, message(QUESTION + OPT, **{place: lie + 1}))
+        assert_formerr(running, message(QUESTION * 2, questions=lie + 1))
+    assert_formerr(running, message(QUESTION + b"\0", additionals=0))
+    assert_formerr(running, message(QUESTION + OPT, additionals=0))
+    everywhere = {"questions": 65535, "answers": 65535, "authorities": 65535, "additionals": 65535}
+    assert_formerr(running, message(QUESTION * 100, **everywhere))
+    assert_served(running)
+
+
+# Names
+
+
+BAD_NAMES = [
+    b"\xc0\x0c",  # a pointer to itself
+    b"\xc0\x00",  # to the header
+    b"\xc0\x10",  # forward
+    b"\xff\xff",  # to nowhere
+    b"\3www\xc0\x0c",  # a loop
+    b"\3www\xc0\x0e",
+    b"\x40abc\0",  # the reserved types 01 and 10
+    b"\x41\0",
+    b"\x80abc\0",
+    b"\3www\x7fabc\0",
+]
+
+
+def test_19_pointers_and_reserved_labels(running):
+    for name in BAD_NAMES:
+        assert_formerr(running, message(name + b"\0\1\0\1"))
+        assert_formerr(running, message(name))
+        assert_formerr(running, message(name + b"\0\1\0\1" + OPT, additionals=1))
+    assert_served(running)
+
+
+def test_19_every_cut(running):
+    whole = message(QUESTION + OPT, additionals=1)
+    for size in range(12, len(whole)):
+        assert_formerr(running, whole[:size])
+    assert rcode(dns.message.from_wire(exchange(running, whole))) == "NOERROR"
+
+
+def long_labels(size):
+    """Labels below the zone whose name has that many bytes on the wire."""
+    room = size - 14  # ".eas.internal" and the root take 4 + 9 + 1
+    return [b"a" * 63] * 3 + [b"b" * (room - 3 * 64 - 1)] + ZONE_LABELS
+
+
+def test_20_a_name_has_255_bytes_at_most(running):
+    asked = message(name_question(long_labels(255)))
+    assert len(asked) == 12 + 255 + 4
+    reply = dns.message.from_wire(exchange(running, asked))
+    assert rcode(reply) == "NXDOMAIN"
+    assert soa(reply)
+    for size in (256, 257, 265):
+        assert_formerr(running, message(name_question(long_labels(size))))
+
+
+def test_20_a_name_has_127_labels_at_most(running):
+    """As many as have a byte each."""
+    elsewhere = message(name_question([b"a"] * 127))
+    assert rcode(dns.message.from_wire(exchange(running, elsewhere))) == "REFUSED"
+    below = message(name_question([b"a"] * 120 + ZONE_LABELS))
+    assert rcode(dns.message.from_wire(exchange(running, below))) == "NXDOMAIN"
+    assert_formerr(running, message(name_question([b"a"] * 128)))
+
+
+def test_21_any_byte_may_stand_in_a_label(running):
+    labels = [b"svc_a\0", b"\0", b"svc\xffa", b"svc_a.", b"svc_a.eas"]
+    labels += [b"svc\x7fa", b"svc_\x01", b"\xd3vc_a"]  # letters and `_` with another bit 0x20
+    for label in labels:
+        asked = name_question([label, *ZONE_LABELS])
+        raw = exchange(running, message(asked))
+        assert rcode(dns.message.from_wire(raw)) == "NXDOMAIN"
+        assert raw[12 : 12 + len(asked)] == asked, "echoed as they came"
+
+
+def test_21_only_letters_fold(running):
+    asked = name_question([b"SvC_A", b"EAS", b"inTERNal"])
+    raw = exchange(running, message(asked))
+    assert dns.message.from_wire(raw).answer
+    assert raw[12 : 12 + len(asked)] == asked
+    # One label that holds a dot is not two.
+    single = name_question([b"svc_a.eas", b"internal"])
+    assert rcode(dns.message.from_wire(exchange(running, message(single)))) == "REFUSED"
+
+
+# EDNS
+
+
+def test_22_opt_is_answered_by_opt_alone(running):
+    plain = dns.message.from_wire(exchange(running, message()))
+    assert plain.edns == -1
+    raw = exchange(running, message(QUESTION + OPT, additionals=1))
+    extended = dns.message.from_wire(raw)
+    assert (extended.edns, extended.payload, extended.ednsflags) == (0, 1232, 0)
+    assert raw.endswith(OPT)
+    for other in ("nope.eas.internal", "example.com", "eas.internal"):
+        assert ask(running, other, use_edns=0).edns == 0
+
+
+def test_23_other_versions_are_badvers(running):
+    for version in (1, 2, 255):
+        opt = OPT[:6] + bytes([version]) + OPT[7:]
+        reply = dns.message.from_wire(exchange(running, message(QUESTION + opt, additionals=1)))
+        assert rcode(reply) == "BADVERS"
+        assert reply.edns == 0
+        assert not reply.answer
+
+
+def test_24_unknown_options_and_flags_are_ignored(running):
+    options = [dns.edns.GenericOption(code, b"12345678") for code in (3, 8, 10, 11, 12, 65001)]
+    options.append(dns.edns.GenericOption(65001, b""))
+    reply = ask(running, NAME, use_edns=0, options=options, ednsflags=0x7FFF)
+    assert reply.answer
+    assert reply.ednsflags == 0
     assert not reply.options
+    reply = ask(running, NAME, use_edns=0, ednsflags=0xFFFF, want_dnssec=True)
+    assert reply.ednsflags == dns.flags.DO
+
+
+def with_data(size, data=b""):
+    """OPT with that length of its data, whatever there is."""
+    return OPT[:9] + struct.pack("!H", size) + data
+
+
+def test_25_a_wrong_opt_is_formerr(running):
+    for malformed in (
+        message(QUESTION + OPT + OPT, additionals=2),
+        message(QUESTION + b"\3www\0" + OPT[1:], additionals=1),
+        message(QUESTION + b"\xc0\x0c" + OPT[1:], additionals=1),
+        message(QUESTION + OPT, answers=1),
+        message(QUESTION + OPT, authorities=1),
+        message(QUESTION + with_data(1), additionals=1),
+        message(QUESTION + with_data(3, b"\0\x0a\0"), additionals=1),
+        message(QUESTION + with_data(4, b"\0\x0a\0\1"), additionals=1),
+        message(QUESTION + with_data(5, b"\0\x0a\0\2x"), additionals=1),
+        message(QUESTION + with_data(65535, b"x" * 40), additionals=1),
+    ):
+        assert_formerr(running, malformed)
+    assert_served(running)
+
+
+SIZES = [0, 1, 511, 512, 513, 600, 1231, 1232, 1233, 4096, 65535]
+
+
+@pytest.fixture
+def large(daemon, easim):
+    """Answers of 32 addresses and of 44 SRV records: more than 512 bytes, and more than 1232."""
+    daemon.set("dns", answers=32)
+    daemon.start()
+    for _ in range(40):
+        easim.add_instance("svc_a")
+    daemon.wait_instances("svc_a", 44)
+    return daemon
+
+
+def test_26_a_reply_keeps_to_the_size_asked_for(large):
+    lengths = {}
+    for size in SIZES:
+        for rdtype in ("A", "SRV", "ANY"):
+            raw = exchange(large, query(rdtype=rdtype, use_edns=0, payload=size))
+            dns.message.from_wire(raw)
+            assert len(raw) <= min(max(size, 512), 1232)
+            lengths[rdtype, size] = len(raw)
+    assert lengths["A", 0] == lengths["A", 511] == lengths["A", 512]
+    assert lengths["A", 512] < lengths["A", 600], "and uses it"
+    assert len(exchange(large, query())) <= 512, "without EDNS"
+
+
+def test_27_addresses_are_chosen_to_fit(large):
+    for size in SIZES:
+        reply = ask(large, NAME, use_edns=0, payload=size)
+        assert not reply.flags & dns.flags.TC
+        assert len(reply.answer[0]) >= 20
+    assert len(ask(large, NAME, use_edns=0, payload=1232).answer[0]) == 32
+
+
+def test_27_a_set_that_must_be_whole_sends_the_client_to_tcp(large):
+    reply = ask(large, NAME, "SRV", use_edns=0, payload=4096)
+    assert reply.flags & dns.flags.TC
+    assert not reply.answer
+    whole = ask(large, NAME, "SRV", tcp=True)
+    assert not whole.flags & dns.flags.TC
+    ports = {record.port for record in whole.answer[0]}
+    assert ports == {port for _, port in large.instances("svc_a")}
+    targets = {rrset.name.to_text(): rrset[0].address for rrset in whole.additional}
+    assert targets
+    for name, address in targets.items():
+        assert name == f"ip-{address.replace('.', '-')}.eas.internal."
+
+
+def test_srv_targets_are_not_compressed(running):
+    raw = exchange(running, query(rdtype="SRV", use_edns=0, payload=1232))
+    assert raw.count(b"\x03eas\x08internal\0") == 1 + 4
+
+
+# Whom a reply goes to
 
 
 def test_a_burst_is_answered_whole(running):
@@ -88,29 +305,6 @@ def test_a_burst_is_answered_whole(running):
             client.send(query(identity=identity))
         found = {struct.unpack("!H", client.recv(4096)[:2])[0] for _ in range(200)}
     assert found == set(range(200))
-
-
-def test_a_set_that_must_be_whole_sends_the_client_to_tcp(running, easim):
-    for _ in range(40):
-        easim.add_instance("svc_a")
-    running.wait_instances("svc_a", 44)
-    reply = ask(running, NAME, "SRV", use_edns=0, payload=4096)
-    assert reply.flags & dns.flags.TC
-    assert not reply.answer
-    whole = ask(running, NAME, "SRV", tcp=True)
-    assert not whole.flags & dns.flags.TC
-    ports = {record.port for record in whole.answer[0]}
-    assert ports == {port for _, port in running.instances("svc_a")}
-    targets = {rrset.name.to_text(): rrset[0].address for rrset in whole.additional}
-    assert targets
-    for name, address in targets.items():
-        assert name == f"ip-{address.replace('.', '-')}.eas.internal."
-
-
-def test_srv_targets_are_not_compressed(running):
-    with udp(running) as client:
-        client.send(query(rdtype="SRV", use_edns=0, payload=1232))
-        assert client.recv(4096).count(b"\x03eas\x08internal\0") == 1 + 4
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0", "::"])
@@ -141,7 +335,7 @@ def spoof(source, target, payload):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need root")
 @pytest.mark.parametrize("wildcard", [False, True])
-def test_sources_that_cannot_be_answered(daemon, wildcard):
+def test_31_sources_that_cannot_be_answered(daemon, wildcard):
     target = daemon.dns
     if wildcard:
         target = (daemon.dns[0], free_port("0.0.0.0"))
@@ -153,18 +347,18 @@ def test_sources_that_cannot_be_answered(daemon, wildcard):
     assert daemon.counter("dns_queries_udp") == 2, "and nothing came back to ourselves"
 
 
-def test_several_workers(daemon):
-    daemon.set("dns", workers=3)
+@pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need root")
+def test_31_two_of_our_addresses_do_not_talk_to_each_other(daemon):
+    """A query that claims to come from the other one: its reply is one, and gets none."""
+    other = (daemon.dns[0].rsplit(".", 1)[0] + ".54", daemon.dns[1])
+    daemon.set("dns", listen="%s:%d, %s:%d" % (*daemon.dns, *other))
     daemon.start()
-    daemon.wait_instances("svc_a", 4)
-    for _ in range(30):  # the kernel spreads clients by their port
-        assert_served(daemon)
-    assert daemon.counter("dns_noerror") == 60
+    spoof(other, daemon.dns, query())
+    eventually(lambda: daemon.counter("dns_dropped") == 1)
+    assert daemon.counter("dns_queries_udp") == 2
 
 
 def test_an_address_in_use_is_named_with_the_remedy(running):
-    with udp(running) as client:
-        client.send(query())
     first = dict(running.sections["daemon"])
     for key in ("runtime-dir", "state-dir"):
         running.sections["daemon"][key] = running.directory / ("second-" + key)
@@ -175,162 +369,3 @@ def test_an_address_in_use_is_named_with_the_remedy(running):
     endpoint = "%s:%d" % running.dns
     assert f"cannot listen on {endpoint} (UDP): Address already in use" in second.stderr
     assert "ss -lunp" in second.stderr
-
-
-# TCP
-
-
-def test_pipelined_queries(running):
-    with tcp(running) as client:
-        client.sendall(b"".join(frame(query(identity=number)) for number in range(300)))
-        assert [receive_frame(client).id for _ in range(300)] == list(range(300))
-
-
-def test_pipelined_large_replies_to_a_slow_reader(running, easim):
-    """More than the kernel's buffers hold: the responder must stop reading, and go on later."""
-    items = [
-        {"ip": f"127.99.{n // 250}.{n % 250 + 1}", "port": 80, "weight": 1, "app": "x"}
-        for n in range(1500)
-    ]
-    easim.set_items("svc_a", items)
-    running.wait_instances("svc_a", 1500)
-    with tcp(running) as client:
-        client.sendall(b"".join(frame(query(rdtype="SRV", identity=n)) for n in range(200)))
-        client.shutdown(socket.SHUT_WR)
-        assert_served(running)
-        for number in range(200):
-            identity, flags, _, answers = struct.unpack("!4H", receive_bytes(client)[:8])
-            assert identity == number
-            assert not flags & dns.flags.TC
-            assert answers > 1000
-        assert receive_bytes(client) is None
-
-
-def test_byte_by_byte(running):
-    with tcp(running) as client:
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in frame(query(identity=1)) + frame(query(identity=2)):
-            client.send(bytes([byte]))
-        assert [receive_frame(client).id for _ in range(2)] == [1, 2]
-
-
-def test_a_half_closed_connection_is_answered(running):
-    with tcp(running) as client:
-        client.sendall(frame(query(identity=1)) + frame(query(identity=2)) + b"\0")
-        client.shutdown(socket.SHUT_WR)
-        assert [receive_frame(client).id for _ in range(2)] == [1, 2]
-        assert receive_frame(client) is None
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        b"\0\0",
-        frame(b"12345"),
-        b"\xff\xff" + query(),
-        frame(query()[:2] + b"\x81" + query()[3:]),
-        frame(query()[:-1]),
-        frame(os.urandom(2) + b"\1\0\0\1\0\0\0\0\0\0\xc0\x0c\0\1\0\1"),
-    ],
-    ids=range(6),
-)
-def test_a_bad_frame_ends_its_connection_alone(running, bad):
-    with tcp(running) as other, tcp(running) as client:
-        client.sendall(bad)
-        assert is_ended(client)
-        other.sendall(frame(query(identity=9)))
-        assert receive_frame(other).id == 9
-    assert_served(running)
-
-
-def test_idle_connections_lock_nobody_out(running):
-    with contextlib.ExitStack() as clients:
-        idle = [clients.enter_context(tcp(running)) for _ in range(150)]
-        assert_served(running)
-        idle[-1].sendall(frame(query(identity=3)))
-        assert receive_frame(idle[-1]).id == 3, "the youngest are kept"
-        assert is_ended(idle[0]), "the oldest made room"
-    assert running.counter("dns_tcp_closed_idle") >= 150 + 1 - 128
-
-
-def test_idle_and_partial_connections_are_closed(running):
-    """The responder's own time-outs, 10 s and 2 s; only their order is asserted."""
-    with tcp(running) as idle, tcp(running) as partial:
-        partial.sendall(frame(query())[:9])
-        assert is_ended(partial)
-        assert running.counter("dns_tcp_closed_idle") == 1
-        assert is_ended(idle)
-
-
-# Queries that wait for a name on demand
-
-
-@pytest.fixture
-def waiting(daemon, easim):
-    """A daemon that knows svc_a, and whose discovery then no longer answers for other names."""
-    daemon.source(endpoint=easim.endpoint, services="svc_a,*", timeout="2s")
-    daemon.start()
-    daemon.wait_instances("svc_a", 4)
-    easim.fault("hang")
-    return daemon
-
-
-def test_a_query_that_waits_is_overtaken(waiting):
-    with tcp(waiting) as client:
-        client.sendall(frame(query("svc_b.eas.internal", identity=1)) + frame(query(identity=2)))
-        client.shutdown(socket.SHUT_WR)
-        first, second = receive_frame(client), receive_frame(client)
-        assert (first.id, rcode(first)) == (2, "NOERROR")
-        assert (second.id, rcode(second)) == (1, "SERVFAIL")
-        assert receive_frame(client) is None
-
-
-def test_equal_questions_are_asked_of_discovery_once(waiting):
-    with udp(waiting) as client:
-        for identity in range(50):
-            client.send(query("svc_b.eas.internal", "AAAA" if identity % 2 else "A", identity))
-        eventually(lambda: waiting.counter("dns_waiting") == 50)
-        assert waiting.counter("reports_wanted") == 1
-        found = [dns.message.from_wire(client.recv(4096)) for _ in range(50)]
-    assert {reply.id for reply in found} == set(range(50))
-    assert {rcode(reply) for reply in found} == {"SERVFAIL"}
-
-
-def test_a_burst_of_names_is_asked_of_discovery_whole(daemon, easim):
-    """The kernel queues ten reports for the daemon; those that find the queue full are not lost."""
-    daemon.source(endpoint=easim.endpoint, services="*", timeout="10s")
-    daemon.start()
-    item = {"app": "x", "ip": "127.0.0.9", "port": 80, "weight": 1}
-    easim.fault("raw", body=json.dumps({"endpoints": {"items": [item]}}))
-    names = [f"s{identity}.eas.internal" for identity in range(50)]
-    with tcp(daemon) as client:
-        client.sendall(b"".join(frame(query(name)) for name in names))
-        found = [receive_frame(client) for _ in names]
-    assert {rcode(reply) for reply in found} == {"NOERROR"}
-    assert daemon.counter("reports_wanted") == len(names)
-
-
-def test_too_many_that_wait_are_servfail_at_once(waiting):
-    # Few names, so that discovery is asked for all of them and each query has something to wait for.
-    names = [f"s{identity % 50}.eas.internal" for identity in range(300)]
-    queries = [query(name, identity=identity) for identity, name in enumerate(names)]
-    with tcp(waiting) as client:
-        client.sendall(b"".join(map(frame, queries)))
-        refused = [receive_frame(client) for _ in range(300 - 256)]
-        assert [reply.id for reply in refused] == list(range(256, 300))
-        assert {rcode(reply) for reply in refused} == {"SERVFAIL"}
-        assert waiting.counter("dns_waiting") == 256
-        assert waiting.counter("dns_wait_full") == 300 - 256
-        assert_served(waiting)
-
-
-def test_a_client_that_leaves_while_it_waits(waiting):
-    with tcp(waiting) as client:
-        client.sendall(frame(query("svc_b.eas.internal")))
-        eventually(lambda: waiting.counter("dns_waiting") == 1)
-    with contextlib.ExitStack() as others:
-        clients = [others.enter_context(tcp(waiting)) for _ in range(10)]
-        eventually(lambda: waiting.counter("dns_servfail") == 1)
-        for number, other in enumerate(clients):
-            other.sendall(frame(query(identity=number)))
-            assert receive_frame(other).id == number

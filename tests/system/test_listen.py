@@ -1,5 +1,5 @@
-"""Where the responder's sockets come from and what they hold: addresses, threads, sockets handed over
-by a service manager, a privileged port without root, and a burst of askers."""
+"""Where the responder's sockets come from and what they hold: addresses, threads, sockets handed
+over by a service manager, a privileged port without root, and a burst of askers."""
 
 import contextlib
 import os

@@ -31,6 +31,13 @@ def udp(daemon):
         yield client
 
 
+def exchange(daemon, message):
+    """The bytes of the reply by UDP."""
+    with udp(daemon) as client:
+        client.send(message)
+        return client.recv(65536)
+
+
 @contextlib.contextmanager
 def tcp(daemon):
     with socket.create_connection(daemon.dns, timeout=BOUND_S) as client:
