@@ -20,7 +20,7 @@
 #define CROW_CACHE_BODY_MAX 4096
 
 /* Memory for an entry: most answers take less, signed ones three to six times as much, and then
- * fewer fit. With the index, crow_cache_memory() is 260 to 264 bytes times `entries`. */
+ * fewer fit. With the index, crow_cache_memory() is 264 to 272 bytes times `entries`. */
 #define CROW_CACHE_ENTRY_SIZE 256
 
 struct crow_cache {

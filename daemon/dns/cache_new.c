@@ -17,12 +17,13 @@ static size_t ring_size(uint32_t entries)
 	return size < LARGEST_MIN * largest ? LARGEST_MIN * largest : size;
 }
 
-/* A power of two: one to two for each entry. */
+/* A power of two: two to four for each entry, since twice as many small ones fit into the ring, and
+ * each that shares a bucket is a cache line to look at. */
 static uint32_t bucket_count(uint32_t entries)
 {
 	uint32_t count = 1;
 
-	while (count < entries && count <= UINT32_MAX / 2)
+	while (count / 2 < entries && count <= UINT32_MAX / 2)
 		count *= 2;
 	return count;
 }
