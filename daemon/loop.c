@@ -172,7 +172,8 @@ static void fire(struct crow_loop *loop, int64_t now_ns)
 	loop->firing = loop->timers;
 	loop->timers = *end;
 	*end = NULL;
-	loop->alarm_ns = 0; /* it has gone off, or is about to for a timer that is gone */
+	if (loop->alarm_ns <= now_ns)
+		loop->alarm_ns = 0; /* it has gone off */
 	while (loop->firing) {
 		struct crow_timer *timer = loop->firing;
 

@@ -18,6 +18,19 @@
  * arrives cut, and so as FORMERR. */
 #define QUERY_MAX 4096
 
+/* Replies that were waited for: those of one turn of the loop leave together at its end, which is
+ * one call for all, and wakes whoever reads them once. */
+struct late {
+	struct crow_loop *loop;
+	struct crow_timer timer; /* due at once: after all that is ready in this turn */
+	int fd;                  /* of all that are kept */
+	unsigned count;
+	struct mmsghdr out[BATCH];
+	struct iovec iov[BATCH];
+	struct crow_asker askers[BATCH];
+	uint8_t replies[BATCH][CROW_QUERY_UDP_MAX];
+};
+
 struct crow_udp_batch {
 	struct mmsghdr in[BATCH], out[BATCH];
 	struct iovec in_iov[BATCH], out_iov[BATCH];
@@ -25,6 +38,7 @@ struct crow_udp_batch {
 	uint8_t queries[BATCH][QUERY_MAX];
 	uint8_t replies[BATCH][CROW_QUERY_UDP_MAX];
 	int64_t now_ns; /* when it was received */
+	struct late late;
 };
 
 /* The kernel overwrites lengths with what it delivered. */
@@ -58,6 +72,10 @@ struct crow_udp_batch *crow_udp_batch_new(void)
 
 void crow_udp_batch_free(struct crow_udp_batch *batch)
 {
+	if (!batch)
+		return;
+	if (batch->late.loop)
+		crow_timer_clear(batch->late.loop, &batch->late.timer);
 	free(batch);
 }
 
@@ -124,17 +142,58 @@ static void address_reply(struct msghdr *message, struct crow_asker *asker)
 	message->msg_flags = 0;
 }
 
+/* sendmmsg() stops at a datagram that cannot be sent (no route, a firewall, a full buffer). Only
+ * that one is lost: its asker will ask again. */
+static void send_all(int fd, struct mmsghdr *messages, unsigned count)
+{
+	while (count > 0) {
+		int sent = sendmmsg(fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent <= 0) {
+			if (errno == EINTR)
+				continue;
+			crow_count(dns_unsent);
+			sent = 1;
+		}
+		messages += sent;
+		count -= (unsigned)sent;
+	}
+}
+
+/* ---- late replies ---- */
+
+static void flush(struct late *late)
+{
+	send_all(late->fd, late->out, late->count);
+	late->count = 0;
+}
+
+static void on_turn_end(struct crow_timer *timer, int64_t now_ns)
+{
+	(void)now_ns;
+	flush(crow_container(timer, struct late, timer));
+}
+
 static void deliver(const struct crow_asker *asker, const uint8_t *bytes, size_t size)
 {
 	const struct crow_udp *udp = asker->endpoint;
-	struct crow_asker to = *asker;
-	struct iovec iov = {(void *)(uintptr_t)bytes, size};
-	struct msghdr message = {.msg_iov = &iov};
+	struct late *late = &udp->batch->late;
+	unsigned i;
 
-	address_reply(&message, &to);
-	if (sendmsg(udp->watch.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		crow_count(dns_unsent);
+	if (late->count == BATCH || (late->count > 0 && late->fd != udp->watch.fd))
+		flush(late);
+	if (late->count == 0)
+		crow_timer_set(late->loop, &late->timer, 0);
+	late->fd = udp->watch.fd;
+	i = late->count++;
+	late->askers[i] = *asker;
+	memcpy(late->replies[i], bytes, size); /* at most what the query's limit says */
+	late->iov[i] = (struct iovec){late->replies[i], size};
+	late->out[i].msg_hdr.msg_iov = &late->iov[i];
+	address_reply(&late->out[i].msg_hdr, &late->askers[i]);
 }
+
+/* ---- queries ---- */
 
 static bool truncate_reply(struct crow_reply *reply, const uint8_t *bytes, size_t size)
 {
@@ -183,24 +242,6 @@ static bool answer(struct crow_udp *udp, unsigned i, unsigned j)
 	return true;
 }
 
-/* sendmmsg() stops at a datagram that cannot be sent (no route, a firewall, a full buffer). Only
- * that one is lost: its asker will ask again. */
-static void send_all(int fd, struct mmsghdr *messages, unsigned count)
-{
-	while (count > 0) {
-		int sent = sendmmsg(fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (sent <= 0) {
-			if (errno == EINTR)
-				continue;
-			crow_count(dns_unsent);
-			sent = 1;
-		}
-		messages += sent;
-		count -= (unsigned)sent;
-	}
-}
-
 /* One batch; returns how many datagrams it had. */
 static unsigned serve(struct crow_udp *udp)
 {
@@ -235,5 +276,7 @@ static void on_ready(struct crow_watch *watch, uint32_t events)
 int crow_udp_start(struct crow_udp *udp, struct crow_loop *loop)
 {
 	udp->watch.on_ready = on_ready;
+	udp->batch->late.loop = loop;
+	udp->batch->late.timer.on_due = on_turn_end;
 	return crow_loop_add(loop, &udp->watch, EPOLLIN);
 }

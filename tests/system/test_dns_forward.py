@@ -423,6 +423,31 @@ def test_39_equal_questions_are_asked_once(forwarding, upstream):
     assert len(upstream.asked(NAME)) == 1
 
 
+def test_39_many_askers_are_answered_from_where_they_asked(daemon, upstream):
+    """Their replies leave together, more than go into one system call, by two sockets in turn."""
+    address = daemon.dns[0]
+    ports = daemon.dns[1], free_port(address)
+    listen = ",".join(f"{address}:{port}" for port in ports)
+    daemon.set("dns", listen=listen, upstream="%s:%d" % upstream.endpoint)
+    daemon.start()
+    upstream.hold(NAME)
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for number in range(100):
+            client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            client.settimeout(BOUND_S)
+            client.connect((address, ports[number // 10 % 2]))  # which hears that one alone
+            client.send(query(NAME, identity=number))
+            clients.append(client)
+        eventually(lambda: daemon.counter("forward_coalesced") == 99)
+        upstream.release(RIGHT)
+        for number, client in enumerate(clients):
+            reply = dns.message.from_wire(client.recv(4096))
+            assert reply.id == number
+            assert addresses(reply) == ["10.9.8.7"]
+    assert daemon.counter("dns_unsent") == 0
+
+
 def test_39_a_and_aaaa_of_one_socket_do_not_wait_for_each_other(forwarding, upstream):
     upstream.on(NAME, RIGHT, "A")
     upstream.on(NAME, None, "AAAA")
