@@ -1,11 +1,15 @@
 """Names that are not ours, through an upstream that is scripted: the straight line, who is asked
 when, and what is never forwarded."""
 
+import dataclasses
+import socket
+
+import dns.message
 import pytest
 
-from tests.system.daemon import eventually
+from tests.system.daemon import Daemon, eventually
 from tests.system.lookup import addresses, ask, rcode
-from tests.system.upstream import Upstream, answer, failure, silent, truncated
+from tests.system.upstream import Upstream, answer, failure, silent, truncated, without_edns
 
 
 @pytest.fixture
@@ -99,12 +103,136 @@ def test_nobody_there_is_servfail(daemon):
     assert rcode(ask(daemon, "www.example.com", tcp=True)) == "SERVFAIL"
 
 
+def test_mixed_case(daemon, upstream):
+    daemon.set("dns", upstream=endpoint(upstream), mixed_case="yes")
+    daemon.start()
+    for i in range(20):
+        name = f"some-long-name-{i}.example"
+        assert addresses(ask(daemon, name)) == ["192.0.2.1"]
+        assert upstream.asked(name)[0].name != name
+    upstream.on("folded.example", lambda asked: answer("60 A 192.0.2.9")(lowered(asked)))
+    assert rcode(ask(daemon, "folded.example")) == "SERVFAIL"
+    assert daemon.counter("forward_malformed") > 0
+
+
+def lowered(asked):
+    wire = asked.wire[:12] + asked.wire[12:].lower()
+    return dataclasses.replace(asked, wire=wire, query=dns.message.from_wire(wire))
+
+
+def test_a_server_without_edns(forwarding, upstream):
+    for i in range(20):
+        name = f"n{i}.example"
+        upstream.on(name, without_edns(answer("60 A 192.0.2.3")))
+        assert addresses(ask(forwarding, name, use_edns=0)) == ["192.0.2.3"]
+
+
+def test_equal_questions_are_asked_once(forwarding, upstream):
+    upstream.hold("held.example")
+    askers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(50)]
+    for asker in askers:
+        query = dns.message.make_query("held.example", "A")
+        asker.sendto(query.to_wire(), forwarding.dns)
+    upstream.wait("held.example")
+    eventually(lambda: forwarding.counter("forward_coalesced") == 49)
+    upstream.release(answer("60 A 192.0.2.4"))
+    for asker in askers:
+        asker.settimeout(10)
+        assert addresses(dns.message.from_wire(asker.recv(4096))) == ["192.0.2.4"]
+        asker.close()
+    assert len({question.id for question in upstream.asked("held.example")}) <= 2
+
+
 def test_ports_and_ids_vary(forwarding, upstream):
     for i in range(400):
         ask(forwarding, f"n{i}.example")
     asked = [question for question in upstream.asked() if question.name.endswith(".example")]
     assert len({question.port for question in asked}) >= 60
     assert len({question.id for question in asked}) >= 390
+
+
+# Ourselves
+
+
+@pytest.mark.parametrize("spelling", ["{ip}:{port}", "[::ffff:{ip}]:{port}"])
+def test_our_own_address_is_left_out(daemon, upstream, spelling):
+    own = spelling.format(ip=daemon.dns[0], port=daemon.dns[1])
+    daemon.set("dns", upstream=f"{own},{endpoint(upstream)}")
+    daemon.start()
+    assert daemon.log_lines("is crowflyd itself")
+    assert addresses(ask(daemon, "www.example.com")) == ["192.0.2.1"]
+    assert daemon.counter("forward_timeouts") == 0
+
+
+def test_nothing_left_is_servfail_and_said(daemon):
+    daemon.set("dns", upstream="%s:%d" % daemon.dns)
+    daemon.start()
+    assert rcode(ask(daemon, "www.example.com")) == "SERVFAIL"
+    assert len(daemon.log_lines("there is no upstream")) == 1
+    assert daemon.counter("forward_queries") == 0
+
+
+def test_a_chain_that_leads_back_is_found(easim, daemon, upstream):
+    """Two crowflyds, each the other's first upstream: one of them learns it by its probe, no
+    question goes round, and both resolve."""
+    with Daemon() as other:
+        other.source(endpoint=easim.endpoint, services="svc_a")
+        other.set("dns", upstream="%s:%d" % daemon.dns + "," + endpoint(upstream))
+        daemon.set("dns", upstream="%s:%d" % other.dns + "," + endpoint(upstream))
+        daemon.start()
+        other.start()
+        for i in range(20):
+            assert addresses(ask(daemon, f"a{i}.example")) == ["192.0.2.1"]
+            assert addresses(ask(other, f"b{i}.example")) == ["192.0.2.1"]
+        eventually(lambda: daemon.counter("forward_loops") + other.counter("forward_loops") > 0)
+        looped = [one for one in (daemon, other) if one.log_lines("would be a loop")]
+        assert looped
+        assert all(len(one.log_lines("would be a loop")) == 1 for one in looped)
+        assert daemon.counter("forward_queries") + other.counter("forward_queries") < 200
+        assert other.stop() == 0
+
+
+def test_a_loop_alone_is_servfail_and_no_storm(easim, daemon):
+    with Daemon() as other:
+        other.source(endpoint=easim.endpoint, services="svc_a")
+        other.set("dns", upstream="%s:%d" % daemon.dns)
+        daemon.set("dns", upstream="%s:%d" % other.dns)
+        other.start()
+        daemon.start()
+        eventually(lambda: daemon.log_lines("would be a loop") or other.log_lines("would be a loop"))
+        for i in range(5):
+            assert rcode(ask(daemon, f"n{i}.example")) == "SERVFAIL"
+        assert daemon.counter("forward_queries") + other.counter("forward_queries") < 100
+        assert other.stop() == 0
+
+
+# A file that names the upstreams
+
+
+def test_a_file_is_followed(daemon, upstream, tmp_path):
+    path = tmp_path / "resolv.conf"
+    daemon.set("dns", upstream=path)
+    daemon.start()
+    assert rcode(ask(daemon, "a.example")) == "SERVFAIL"
+    assert daemon.log_lines(str(path), "there is no upstream")
+    with Upstream(("127.77.255.251", 53)) as first, Upstream(("127.77.255.252", 53)) as second:
+        second.default = answer("60 A 192.0.2.2")
+        replace(path, f"nameserver {first.endpoint[0]}\n")
+        first.wait()
+        assert addresses(ask(daemon, "b.example")) == ["192.0.2.1"]
+        replace(path, "# nothing yet\n")
+        daemon.wait_log("it names no server; the upstreams of before are asked")
+        assert addresses(ask(daemon, "c.example")) == ["192.0.2.1"]
+        replace(path, f"nameserver {second.endpoint[0]}\n")
+        second.wait()
+        assert addresses(ask(daemon, "d.example")) == ["192.0.2.2"]
+
+
+def replace(path, text):
+    """As systemd-resolved and NetworkManager do it."""
+    beside = path.with_suffix(".new")
+    beside.write_text(text)
+    beside.rename(path)
 
 
 def test_a_reload_changes_the_upstreams(forwarding, upstream):
