@@ -69,6 +69,17 @@ static inline void fixture_take(struct fixture *f, const char *service,
 	crow_list_fini(&list);
 }
 
+/* What health makes of a service: a percentage for each of its items, 0 = ejected. */
+static inline void fixture_set_shares(struct fixture *f, const char *service, const uint8_t *shares)
+{
+	struct crow_service *at = crow_table_find(&f->table, service);
+	uint8_t *copy = malloc(at->list.count);
+
+	FIXTURE_MUST(copy != NULL);
+	memcpy(copy, shares, at->list.count);
+	crow_table_set_shares(&f->table, at, copy);
+}
+
 static inline struct crow_published *fixture_build(struct fixture *f)
 {
 	struct crow_published *image = crow_publish_build(&f->table, 1, 1000, 1000);

@@ -1383,6 +1383,38 @@ static void test_names_that_are_not_demanded(void **state)
 
 /* ---- cost ---- */
 
+/* What an answer names is marked, and nothing else: the pick counts, the others were given too. */
+static void test_what_is_given_is_marked(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned type;
+	} cases[] = {{"svc_a.eas.internal", A}, {"svc_a.eas.internal", SRV}};
+	const struct crow_snap_service *service = service_named("svc_a");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct message m = question(cases[i].name, cases[i].type);
+		unsigned picks = 0, named = 0;
+
+		settings = (struct crow_answer_settings){
+			.ttl_s = 7, .answers = 3, .given = published->given};
+		ask_bytes(&m, false);
+		for (uint32_t k = 0; k < published->image.header->instances.count; k++) {
+			uint32_t mark = published->given[k];
+
+			named += mark & 1;
+			picks += mark / 2;
+			if (mark != 0)
+				assert_in_range(k, service->first,
+						service->first + service->count - 1);
+			published->given[k] = 0;
+		}
+		assert_int_equal(picks, 1);
+		assert_int_equal(named, reply.an);
+	}
+}
+
 static void test_nothing_is_allocated(void **state)
 {
 	static const char *const names[] = {
@@ -1469,6 +1501,7 @@ int main(void)
 		cmocka_unit_test(test_opt_that_is_wrong),
 		cmocka_unit_test(test_names_on_demand),
 		cmocka_unit_test(test_names_that_are_not_demanded),
+		cmocka_unit_test(test_what_is_given_is_marked),
 		cmocka_unit_test(test_nothing_is_allocated),
 	};
 

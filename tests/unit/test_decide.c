@@ -165,6 +165,31 @@ static void test_drained_and_vanished_are_replaced(void **state)
 	assert_target(&decision, 0, "10.0.0.1", 8001);
 }
 
+/* An address that the program resolved before: its first attempt goes elsewhere, and is not paid. */
+static void test_ejected_are_replaced(void **state)
+{
+	static const uint8_t first_is_out[] = {0, 100, 100, 100};
+	const struct crow_image *img;
+
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	fixture_take(&f, "one", four, 4);
+	fixture_set_shares(&f, "one", first_is_out);
+	img = build();
+	for (uint64_t seq = 0; seq < 50; seq++) {
+		uint64_t point = crow_pick_point(seq);
+		struct crow_decision own = decide(img, "10.0.0.1", 8001, point);
+		struct crow_decision translated = decide(img, "10.0.0.1", 80, point);
+		struct crow_decision other = decide(img, "10.0.0.2", 8002, point);
+
+		assert_int_equal(own.count, 2); /* the drained one is none to go to either */
+		assert_in_range(own.targets[0].port, 8002, 8003);
+		assert_in_range(translated.targets[0].port, 8002, 8003);
+		assert_int_equal(other.targets[0].port, 8002);
+		assert_int_equal(other.targets[1].port, 8003);
+	}
+}
+
 static void test_a_family_stays_a_family(void **state)
 {
 	static const struct fixture_item mixed[] = {
@@ -457,6 +482,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_survivors_get_what_is_due_to_them, teardown),
 		cmocka_unit_test_teardown(test_others_pass, teardown),
 		cmocka_unit_test_teardown(test_drained_and_vanished_are_replaced, teardown),
+		cmocka_unit_test_teardown(test_ejected_are_replaced, teardown),
 		cmocka_unit_test_teardown(test_a_family_stays_a_family, teardown),
 		cmocka_unit_test_teardown(test_nobody_up_leaves_the_one_asked_for, teardown),
 		cmocka_unit_test_teardown(test_an_address_of_two_services_is_the_last_resolved_ones,

@@ -206,6 +206,31 @@ static void test_nothing_left(void **state)
 	assert_int_equal(crow_pick_at(&published->image, 99, CROW_ANY, 1), CROW_SNAP_NONE);
 }
 
+/* What health says of a list is in the picks, and in the states that people see. */
+static void test_shares_are_picked_by(void **state)
+{
+	static const struct fixture_item items[] = {
+		{"10.0.0.1", 1, 100}, {"10.0.0.2", 2, 100}, {"10.0.0.3", 3, 100}, {"::5", 5, 7}};
+	static const uint8_t shares[] = {0, 25, 100, 100};
+	unsigned seen[6] = {0};
+	const struct crow_image *img;
+
+	(void)state;
+	fixture_init(&f, FIXTURE_CONFIG);
+	fixture_take(&f, "one", items, 4);
+	fixture_set_shares(&f, "one", shares);
+	published = fixture_build(&f);
+	img = &published->image;
+	assert_int_equal(img->instances[3].port, 1);
+	assert_int_equal(img->instances[3].state, CROW_STATE_EJECTED);
+	assert_int_equal(img->instances[3].weight, 100);
+	for (uint64_t seq = 0; seq < 10000; seq++)
+		seen[img->instances[crow_pick_at(img, 0, CROW_V4, crow_pick_point(seq))].port]++;
+	assert_int_equal(seen[1], 0);
+	assert_in_range(seen[2], 1994, 2006);
+	assert_in_range(seen[3], 7994, 8006);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
 int main(void)
@@ -218,6 +243,7 @@ int main(void)
 		TEST(test_further_ones_follow_the_weights),
 		TEST(test_survivors_share_evenly),
 		TEST(test_nothing_left),
+		TEST(test_shares_are_picked_by),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
