@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.easim.address import can_bind
 from tests.system.daemon import BUILD, Daemon, eventually, preload_environment
+from tests.system.stepper import Steppers
 
 SERVICE, NAME = "svc", "svc.eas.internal"
 CLIENT = BUILD / "bench/client"
@@ -197,7 +198,7 @@ def two_addresses():
 
 
 @contextmanager
-def serving_addresses(addresses):
+def serving_addresses(addresses, **health):
     """A crowflyd with these instances, once others see them."""
     with Daemon() as daemon:
         items = [{"app": SERVICE, "ip": ip, "port": int(port), "weight": 100}
@@ -205,6 +206,7 @@ def serving_addresses(addresses):
         (daemon.directory / "list.json").write_text(json.dumps({"endpoints": {"items": items}}))
         daemon.set("source bench", type="file", path=daemon.directory / "list.json",
                    services=SERVICE, accept="127.0.0.0/8")
+        daemon.set("health", **health)
         daemon.start()
         wait_visible(daemon, len(items))
         yield daemon
@@ -218,7 +220,9 @@ def connects(daemon, *arguments):
 
 def bench_connect(report):
     print("connect() to instances on this machine, with the library and without, in turn")
-    with two_addresses() as (good, closed), serving_addresses([good, closed]) as daemon:
+    # Without probes: one that refuses is met again and again.
+    with two_addresses() as (good, closed), \
+            serving_addresses([good, closed], probe_rate=0) as daemon:
         for what, how, most in (("blocking", "block", 1.03), ("in an event loop", "event", 1.05)):
             found = connects(daemon, how, *good, *closed, 10001)
             report.row(f"{what}, to one that answers, without", found["bare"] / 1e3, "us")
@@ -226,6 +230,41 @@ def bench_connect(report):
                        found["healthy"] / found["bare"], most=most)
             report.row(f"{what}, refused then good, more than both",
                        (found["moved"] - found["refused"] - found["bare"]) / 1e3, "us", most=5)
+
+
+@contextmanager
+def servers(count):
+    """So many that accept connections, on ports of their own; their processes and addresses."""
+    processes = [subprocess.Popen([CONNECTS, "serve"], text=True, stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE) for _ in range(count)]
+    try:
+        yield [(process, process.stdout.readline().split()) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def bench_health(report, dead=21, programs=64, connects_each=300):
+    print("health: what an instance that fails costs the host")
+    with servers(1) as [(_, good)]:
+        closed = [[f"127.0.1.{i + 1}", "9"] for i in range(dead)]
+        with serving_addresses([good, *closed]) as daemon:
+            lines = output_of(BUILD / "bench/health", daemon.runtime_dir, dead).splitlines()
+    times = [float(line.split()[1]) / 1000 for line in lines]
+    what = "from a report to `ejected` in another process"
+    report.row(f"{what}, median of {dead}", statistics.median(times), "ms", most=20)
+    report.row(f"{what}, the longest", max(times), "ms")
+    with servers(4) as found, serving_addresses([address for _, address in found]) as daemon, \
+            Steppers(daemon, programs, NAME) as steppers:
+        steppers.connect(1)
+        steppers.begin(connects_each)
+        found[0][0].kill()
+        failed = sum(failures for _, failures in steppers.finish())
+        in_vain = steppers.in_vain()
+    report.row(f"{programs} programs connect on and on, 1 of 4 is killed: in vain", in_vain,
+               most=programs)
+    report.row("of that, connects that the program saw fail", failed, most=0)
 
 
 def bench_idle(report):
@@ -271,6 +310,7 @@ SUITES = {
     "lookup": bench_lookup,
     "notours": bench_notours,
     "connect": bench_connect,
+    "health": bench_health,
     "idle": bench_idle,
     "scale": bench_scale,
 }

@@ -13,12 +13,12 @@ import time
 import pytest
 
 from tests.easim import Easim
-from tests.system.daemon import BUILD, Daemon, eventually, preload_environment, spawn
+from tests.system.daemon import BUILD, Daemon, eventually, preload_environment
 from tests.system.lookup import addresses, ask
 from tests.system.snippet import UNDER_ASAN, snippet
+from tests.system.stepper import Steppers
 
 NAME = "svc_a.eas.internal"
-PORT = "80"
 QUICK = {"eject_backoff_min": "20ms", "eject_backoff_max": "100ms", "recovery_ramp": "0s"}
 CLIENTS = 64
 
@@ -74,55 +74,12 @@ def report(daemon, instance, service="svc_a", times=1, error=111):
             sock.send(head + name)
 
 
-class Steppers:
-    """Programs under the library that connect as often as they are told, and then say so."""
-
-    def __init__(self, daemon, count):
-        environment = preload_environment(
-            daemon.runtime_dir, BUILD / "libcrowfly.so", CROWFLY_LOG="info"
-        )
-        self._redirects = (daemon.directory / "redirects").open("w+")
-        self._processes = [
-            spawn(
-                [snippet("stepper"), NAME, PORT],
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._redirects,
-                text=True,
-            )
-            for _ in range(count)
-        ]
-
-    def connect(self, times=1):
-        """Each of them, all at once. Returns how many attempts were in vain meanwhile."""
-        before = self._in_vain()
-        for process in self._processes:
-            print(times, file=process.stdin, flush=True)
-        answers = [process.stdout.readline().split() for process in self._processes]
-        assert answers == [[str(times), "0"]] * len(self._processes)
-        return self._in_vain() - before
-
-    def _in_vain(self):
-        self._redirects.seek(0)
-        return sum("cannot reach" in line for line in self._redirects)
-
-    def close(self):
-        for process in self._processes:
-            process.stdin.close()
-            process.stdout.close()
-        assert [process.wait(60) for process in self._processes] == [0] * len(self._processes)
-        self._redirects.close()
-
-
 @pytest.fixture
 def steppers(daemon):
     with contextlib.ExitStack() as stack:
 
         def begin(count=CLIENTS):
-            made = Steppers(daemon, count)
-            stack.callback(made.close)
-            return made
+            return stack.enter_context(Steppers(daemon, count))
 
         yield begin
 
