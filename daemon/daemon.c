@@ -1,6 +1,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -323,6 +325,28 @@ static bool bind_ports(struct daemon *d, char complaint[COMPLAINT])
 	return true;
 }
 
+/* This process sleeps most of the time, and when it wakes up all programs of the host wait for its
+ * word. A thread that asks for short slices runs before those that go on and on (Linux since 6.12;
+ * others ignore it). With 64 busy programs on 2 cpus it cuts what a dead instance costs them to a
+ * third. */
+static void ask_for_short_slices(void)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime_ns, deadline_ns, period_ns;
+		uint32_t least, most;
+	} attributes = {.size = sizeof(attributes)};
+
+	if (syscall(SYS_sched_getattr, 0, &attributes, sizeof(attributes), 0) != 0 ||
+	    attributes.policy != SCHED_OTHER)
+		return;
+	attributes.runtime_ns = 100000; /* the shortest that there is */
+	syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
 /* What may need root: sockets on low ports, directories below /run and /var. */
 static bool acquire(struct daemon *d, char complaint[COMPLAINT])
 {
@@ -408,6 +432,7 @@ static bool prepare(struct daemon *d, char complaint[COMPLAINT])
 {
 	umask(022);
 	raise_descriptor_limit();
+	ask_for_short_slices();
 	d->loop = crow_loop_new();
 	crow_saver_init(&d->saver, d->loop, &d->table, d->config->state_dir);
 	if (d->loop == NULL || !watch_signals(d) || !crow_table_configure(&d->table, d->config)) {

@@ -133,13 +133,15 @@ bool crow_care_is_news(const struct crow_endpoint *endpoint, int64_t now_ns)
 {
 	struct crow_endpoint as_if = *endpoint;
 
-	return crow_endpoint_report(&as_if, now_ns);
+	return crow_endpoint_report(&as_if, now_ns) != CROW_ENDPOINT_NEVER;
 }
 
 void crow_care_report(struct crow_care *care, struct crow_endpoint *endpoint, int64_t now_ns)
 {
-	if (crow_endpoint_report(endpoint, now_ns))
-		crow_book_set_due(&care->book, endpoint, CROW_ENDPOINT_AT_ONCE);
+	int64_t due_ns = crow_endpoint_report(endpoint, now_ns);
+
+	if (due_ns < endpoint->due_ns)
+		crow_book_set_due(&care->book, endpoint, due_ns);
 }
 
 static int64_t next_round_ns(struct crow_care *care, int64_t now_ns)
@@ -184,7 +186,10 @@ static double tokens_needed(const struct crow_care *care, const struct crow_endp
 {
 	double half = config_of(care)->probe_rate / 2.0;
 
-	return endpoint->due_ns == CROW_ENDPOINT_AT_ONCE || half < 1 ? 1 : half;
+	return endpoint->due_ns == CROW_ENDPOINT_AT_ONCE ||
+			       endpoint->state == CROW_ENDPOINT_SUSPECT || half < 1
+		       ? 1
+		       : half;
 }
 
 static bool is_wanted(const struct crow_care *care, const struct crow_endpoint *endpoint,

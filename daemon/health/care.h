@@ -29,7 +29,7 @@ void crow_care_fini(struct crow_care *care);
  * nobody makes us connect to anything else. Also NULL if the book is full. */
 struct crow_endpoint *crow_care_listed(struct crow_care *care, const struct crow_service *service,
 				       const struct crow_addr *addr, uint16_t port, int64_t now_ns);
-/* Whether a report of it would cause a probe: none is under way, and none was caused of late. */
+/* Whether a report of it would cause a probe, rather than tell what is being found out. */
 bool crow_care_is_news(const struct crow_endpoint *endpoint, int64_t now_ns);
 void crow_care_report(struct crow_care *care, struct crow_endpoint *endpoint, int64_t now_ns);
 /* DNS gave it to somebody. */

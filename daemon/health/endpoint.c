@@ -26,17 +26,21 @@ static void enter(struct crow_endpoint *endpoint, enum crow_endpoint_state state
 	endpoint->state = (uint8_t)state;
 }
 
-bool crow_endpoint_report(struct crow_endpoint *endpoint, int64_t now_ns)
+int64_t crow_endpoint_report(struct crow_endpoint *endpoint, int64_t now_ns)
 {
+	int64_t next_ns = endpoint->reported_ns + REPORT_NS;
+
 	endpoint->reports++;
 	endpoint->told_ns = now_ns;
 	if (endpoint->state != CROW_ENDPOINT_UP || endpoint->probing)
-		return false;
-	if (endpoint->reported_ns != 0 && now_ns - endpoint->reported_ns < REPORT_NS)
-		return false;
-	endpoint->reported_ns = now_ns;
+		return CROW_ENDPOINT_NEVER;
 	enter(endpoint, CROW_ENDPOINT_SUSPECT, now_ns);
-	return true;
+	if (endpoint->reported_ns != 0 && next_ns > now_ns) {
+		endpoint->reported_ns = next_ns;
+		return next_ns;
+	}
+	endpoint->reported_ns = now_ns;
+	return CROW_ENDPOINT_AT_ONCE;
 }
 
 /* Between 0.8 and 1.2 times that, so that hosts do not probe an instance in step. */

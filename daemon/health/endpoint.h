@@ -2,7 +2,8 @@
  * One ip:port as the daemon's probes see it, whichever services have it: a state machine, pure.
  *
  *   UP       nothing is known against it
- *     reported by a program -------------------> SUSPECT, probe at once
+ *     reported by a program -------------------> SUSPECT, probe at once, or a second after the
+ *                                                last probe that a report has caused
  *     REFUSED, UNREACHABLE --------------------> DOWN, probe after the shortest wait
  *     SILENT ----------------------------------> SUSPECT, probe at once
  *   SUSPECT
@@ -51,7 +52,7 @@ struct crow_endpoint {
 	int64_t begun_ns;  /* of the probe under way, or the last one */
 	int64_t probed_ns; /* when the last one ended; 0 = never */
 	int64_t doubted_ns; /* when the first probe began that was not answered since the last answer */
-	int64_t reported_ns; /* when a report last caused a probe; 0 = never */
+	int64_t reported_ns; /* when a probe was last due because of a report; 0 = never */
 	int64_t given_ns;    /* when DNS last gave it; 0 = never */
 	int64_t admitted_ns; /* when it came (back) into picks, for the slow start; 0 = long ago */
 	int64_t told_ns;     /* when anything last happened to it: what is long past is forgotten */
@@ -65,8 +66,9 @@ struct crow_endpoint_waits {
 	uint32_t min_ms, max_ms; /* between probes of an endpoint that is DOWN */
 };
 
-/* A program says that connecting failed. True: it is to be probed at once. */
-bool crow_endpoint_report(struct crow_endpoint *endpoint, int64_t now_ns);
+/* A program says that connecting failed. Returns when a probe is due for that: AT_ONCE or later, or
+ * NEVER, if it is being found out anyway. */
+int64_t crow_endpoint_report(struct crow_endpoint *endpoint, int64_t now_ns);
 
 /* A probe has ended. Returns when the next one is due for the state's own sake, or NEVER. random is
  * any 32 bits: waits vary by a fifth either way. */

@@ -58,7 +58,7 @@ class Steppers:
         assert self.finish() == [(times, 0)] * len(self._processes)
         return self.in_vain() - before
 
-    def in_vain(self):
-        """Attempts that failed so far, before the program heard of it."""
+    def in_vain(self, where=""):
+        """Attempts that failed so far, before the program heard of it; of one place or of all."""
         self._redirects.seek(0)
-        return sum("cannot reach" in line for line in self._redirects)
+        return sum(f"cannot reach {where}" in line for line in self._redirects)
