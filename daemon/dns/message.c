@@ -54,10 +54,9 @@ struct reading {
 	struct crow_message *message;
 	bool ended;               /* OPT or TSIG was seen: what follows is not passed on */
 	bool found;               /* a record of the type asked for */
-	bool soa;                 /* one in the authority section */
 	unsigned records;         /* in body */
 	uint32_t least_ttl_s;     /* of them */
-	uint32_t soa_minimum_s;   /* RFC 2308 4 */
+	uint32_t soa_minimum_s;   /* RFC 2308 4; 0 without an SOA */
 	size_t body_at;           /* offset in the message, */
 	size_t turn_at, turn_end; /* as these are */
 	/* A bit for each byte that belongs to the fixed part of a record. A name that ran through
@@ -227,7 +226,7 @@ static void take_turn(struct reading *r, const struct record *record)
 
 	if (record->section != ANSWER || record->type != r->asked->type ||
 	    (record->type != CROW_TYPE_A && record->type != CROW_TYPE_AAAA) ||
-	    record->fixed_at - record->at != POINTER_SIZE || bytes[record->at] < LABEL_POINTER)
+	    bytes[record->at] < LABEL_POINTER)
 		return;
 	if (record->at != r->turn_end ||
 	    memcmp(bytes + record->at, bytes + r->turn_at, POINTER_SIZE + FIXED_TTL_AT) != 0) {
@@ -257,7 +256,6 @@ static void take_record(struct reading *r, const struct record *record)
 		struct crow_wire_reader in = {.bytes = r->in.bytes, .size = r->in.at};
 
 		in.at = in.size - sizeof(uint32_t);
-		r->soa = true;
 		r->soa_minimum_s = true_ttl(crow_wire_get_u32(&in));
 	}
 	take_turn(r, record);
@@ -356,11 +354,9 @@ static uint32_t keep_s(const struct reading *r)
 
 	if (r->message->rcode != CROW_RCODE_NOERROR && r->message->rcode != CROW_RCODE_NXDOMAIN)
 		return CROW_MESSAGE_FAILURE_S;
-	if (r->message->truncated || r->records > CROW_MESSAGE_TTLS_MAX)
+	if (r->records > CROW_MESSAGE_TTLS_MAX)
 		return 0;
 	if (r->message->negative) {
-		if (!r->soa)
-			return 0;
 		most_s = CROW_MESSAGE_NEGATIVE_MAX_S;
 		if (r->soa_minimum_s < most_s)
 			most_s = r->soa_minimum_s;

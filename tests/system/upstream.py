@@ -1,8 +1,9 @@
 """A name server to forward to, by UDP and TCP, that does whatever a test scripts: it lies, it is
 silent, it waits until it is told to go on. It keeps what it was asked, to the byte.
 
-A behaviour is a function from a question (Asked) to a list of replies: bytes, or Elsewhere(bytes)
-for one that is to leave from another port. An empty list is silence.
+A behaviour is a function from a question (Asked) to a list of replies: bytes, Elsewhere(bytes) for
+one that is to leave from another port, or Last(bytes) for what is written as it is to a connection
+that is then closed. An empty list is silence.
 """
 
 import dataclasses
@@ -55,6 +56,13 @@ class Elsewhere:
     """A reply that leaves from another port than the one asked."""
 
     wire: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Last:
+    """The end of a connection."""
+
+    wire: bytes = b""
 
 
 # Behaviours
@@ -327,5 +335,9 @@ class Upstream:
     @staticmethod
     def _send_tcp(connection, reply):
         connection.setblocking(True)
-        connection.sendall(struct.pack("!H", len(reply)) + reply)
+        if isinstance(reply, Last):
+            connection.sendall(reply.wire)
+            connection.shutdown(socket.SHUT_RDWR)  # our own next read is its end, too
+        else:
+            connection.sendall(struct.pack("!H", len(reply)) + reply)
         connection.setblocking(False)

@@ -224,10 +224,41 @@ static void test_what_may_not_be_kept_takes_the_old_answer_away(void **state_)
 	put_a(cache, &query, 0, 8, 1);
 	assert_int_equal(state(cache, &query, 1), CROW_CACHE_MISS);
 	put_a(cache, &query, 10, 7, 0);
-	put_some(cache, &query, 10, 0, CROW_CACHE_BODY_MAX / 16 + 1, 1); /* too large */
+	put_some(cache, &query, 10, 0, CROW_MESSAGE_TTLS_MAX + 1, 1); /* too many */
 	assert_int_equal(state(cache, &query, 1), CROW_CACHE_MISS);
-	put_some(cache, &query, 10, 0, CROW_CACHE_BODY_MAX / 16, 1);
+	put_some(cache, &query, 10, 0, CROW_MESSAGE_TTLS_MAX, 1);
 	assert_int_equal(state(cache, &query, 1), CROW_CACHE_FRESH);
+	crow_cache_free(cache);
+}
+
+static void put_large(struct crow_cache *cache, const struct crow_query *query, size_t body_size)
+{
+	struct crow_message message;
+	struct dns_script s;
+
+	dns_begin(&s, DNS_QR, query->text, query->type);
+	dns_record(&s, DNS_OWNER, query->type, 10);
+	for (size_t i = 12; i < body_size; i++)
+		crow_wire_put_u8(&s.out, (uint8_t)i);
+	dns_end(&s);
+	dns_counts(&s, 1, 0, 0);
+	assert_true(crow_message_read(&message, query, s.bytes, s.out.at));
+	assert_int_equal(message.body_size, body_size);
+	crow_cache_put(cache, query, &message, 0);
+}
+
+static void test_large_answers_are_not_kept(void **state_)
+{
+	struct crow_cache *cache = crow_cache_new(1, secret);
+	struct crow_query query = dns_query(DNS_RD, "www.example", DNS_TXT);
+
+	(void)state_;
+	put_large(cache, &query, CROW_CACHE_BODY_MAX + 1);
+	assert_int_equal(state(cache, &query, 1), CROW_CACHE_MISS);
+	put_large(cache, &query, CROW_CACHE_BODY_MAX);
+	assert_int_equal(state(cache, &query, 1), CROW_CACHE_FRESH);
+	put_large(cache, &query, CROW_CACHE_BODY_MAX + 1);
+	assert_int_equal(state(cache, &query, 1), CROW_CACHE_MISS);
 	crow_cache_free(cache);
 }
 
@@ -360,6 +391,28 @@ static void test_a_full_cache_evicts_one_for_one(void **state_)
 	}
 }
 
+/* A flood of names that are asked for once does not wash away one that is asked for often. */
+static void test_what_is_asked_for_stays(void **state_)
+{
+	struct crow_cache *cache = crow_cache_new(200, secret);
+	struct crow_query often = dns_query(DNS_RD, "often.example", DNS_A);
+	unsigned evicted = 0;
+
+	(void)state_;
+	put_a(cache, &often, 100, 7, 0);
+	for (unsigned flood = 0; flood < 5000; flood++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "n%u.example", flood);
+		struct crow_query query = dns_query(DNS_RD, name, DNS_A);
+		evicted += put_a(cache, &query, 100, 1, 0);
+		if (flood % 100 == 0)
+			assert_int_equal(state(cache, &often, 0), CROW_CACHE_FRESH);
+	}
+	assert_true(evicted > 4000);
+	crow_cache_free(cache);
+}
+
 /* ---- against a model ---- */
 
 #define NAMES 300
@@ -488,11 +541,13 @@ int main(void)
 		cmocka_unit_test(test_a_failure_is_kept_for_5_s),
 		cmocka_unit_test(test_a_failure_does_not_push_out_an_answer),
 		cmocka_unit_test(test_what_may_not_be_kept_takes_the_old_answer_away),
+		cmocka_unit_test(test_large_answers_are_not_kept),
 		cmocka_unit_test(test_a_question_is_name_type_do_and_cd),
 		cmocka_unit_test(test_labels_with_dots_are_not_kept),
 		cmocka_unit_test(test_sets_turn_and_denials_are_kept),
 		cmocka_unit_test(test_memory_is_what_the_manual_says),
 		cmocka_unit_test(test_a_full_cache_evicts_one_for_one),
+		cmocka_unit_test(test_what_is_asked_for_stays),
 		cmocka_unit_test(test_random_use_with_room),
 		cmocka_unit_test(test_random_use_without),
 	};

@@ -194,6 +194,20 @@ static void test_names_that_do_not(void **state)
 				3));
 }
 
+static void test_labels_have_63_bytes_at_most(void **state)
+{
+	uint8_t label[1 + 191 + 1] = {0};
+
+	(void)state;
+	memset(label + 1, 'x', 191);
+	for (size_t size = 1; size <= 191; size++) {
+		label[0] = (uint8_t)size;
+		label[1 + size] = 0;
+		assert_int_equal(read_owner((const char *)label, size + 2), size <= 63);
+		label[1 + size] = 'x';
+	}
+}
+
 /* A chain of records, each owner a label of size bytes and a pointer to the owner before. */
 static bool read_chain(size_t records, size_t label)
 {
@@ -254,6 +268,23 @@ static void test_a_name_in_the_fixed_part_of_a_record(void **state)
 		/* The owner, and the data, which is four times the root. */
 		assert_int_equal(read_script(&message, &query, &s), at == BODY || at >= BODY + 12);
 	}
+}
+
+/* So would one that went on from there. */
+static void test_a_pointer_in_the_fixed_part_of_a_record(void **state)
+{
+	struct crow_query query = dns_query(DNS_RD, NAME, DNS_A);
+	struct crow_message message;
+	struct dns_script s;
+
+	(void)state;
+	dns_begin(&s, DNS_QR, NAME, DNS_A);
+	dns_a(&s, DNS_OWNER, 0xc00c0000, 1); /* this TTL is the question's name */
+	dns_a(&s, BODY + 6, 60, 2);
+	dns_counts(&s, 2, 0, 0);
+	assert_false(read_script(&message, &query, &s));
+	s.bytes[BODY + 17] = BODY; /* the owner before it */
+	assert_true(read_script(&message, &query, &s));
 }
 
 /* ---- data ---- */
@@ -474,6 +505,26 @@ static void test_negative_answers_are_kept_as_the_soa_says(void **state)
 		assert_int_equal(negative(rcode, 60, 0x80000000), 0);
 		assert_int_equal(negative(rcode, -1, 0), 0);
 	}
+}
+
+/* Neither an SOA nor an answer is one in another section. */
+static void test_sections_count(void **state)
+{
+	struct crow_query query = dns_query(DNS_RD, NAME, DNS_A);
+	struct crow_message message;
+	struct dns_script s;
+
+	(void)state;
+	dns_begin(&s, DNS_QR, NAME, DNS_A);
+	dns_soa(&s, DNS_OWNER, 60, 50);
+	dns_counts(&s, 0, 0, 1);
+	assert_true(read_script(&message, &query, &s));
+	assert_int_equal(message.ttl_s, 0);
+	dns_a(&s, DNS_OWNER, 60, 1);
+	dns_counts(&s, 0, 1, 1);
+	assert_true(read_script(&message, &query, &s));
+	assert_true(message.negative);
+	assert_int_equal(message.ttl_s, 50);
 }
 
 static void test_a_chain_that_ends_in_nothing_is_negative(void **state)
@@ -863,6 +914,30 @@ static void test_sets_that_must_not_turn(void **state)
 	assert_int_equal(turns(DNS_OWNER, DNS_OWNER, BODY + 15), 0); /* the root, in an address */
 }
 
+static void test_only_neighbours_turn(void **state)
+{
+	struct crow_query query = dns_query(DNS_RD, NAME, DNS_A);
+	struct crow_message message;
+	struct dns_script s;
+
+	(void)state;
+	dns_begin(&s, DNS_QR, NAME, DNS_A);
+	dns_a(&s, DNS_OWNER, 60, 1);
+	dns_record(&s, DNS_OWNER, 46, 60); /* RRSIG */
+	crow_wire_put_u32(&s.out, 0x01020304);
+	dns_end(&s);
+	size_t set = s.out.at;
+	dns_a(&s, DNS_OWNER, 60, 2);
+	dns_counts(&s, 3, 0, 0);
+	assert_true(read_script(&message, &query, &s));
+	assert_int_equal(message.turn_count, 0);
+	dns_a(&s, DNS_OWNER, 60, 3);
+	dns_counts(&s, 4, 0, 0);
+	assert_true(read_script(&message, &query, &s));
+	assert_int_equal(message.turn_count, 2);
+	assert_int_equal(message.turn_at, set - BODY);
+}
+
 static void test_only_what_was_asked_for_turns(void **state)
 {
 	struct crow_query query = dns_query(DNS_RD, NAME, CROW_TYPE_ANY);
@@ -889,9 +964,11 @@ int main(void)
 		cmocka_unit_test(test_counts_that_lie),
 		cmocka_unit_test(test_names_that_end),
 		cmocka_unit_test(test_names_that_do_not),
+		cmocka_unit_test(test_labels_have_63_bytes_at_most),
 		cmocka_unit_test(test_the_longest_names),
 		cmocka_unit_test(test_pointers_to_pointers_are_bounded),
 		cmocka_unit_test(test_a_name_in_the_fixed_part_of_a_record),
+		cmocka_unit_test(test_a_pointer_in_the_fixed_part_of_a_record),
 		cmocka_unit_test(test_data_is_what_its_type_says),
 		cmocka_unit_test(test_names_inside_data_are_followed),
 		cmocka_unit_test(test_unknown_types_are_bytes),
@@ -901,6 +978,7 @@ int main(void)
 		cmocka_unit_test(test_other_classes_are_malformed),
 		cmocka_unit_test(test_the_least_ttl_counts),
 		cmocka_unit_test(test_negative_answers_are_kept_as_the_soa_says),
+		cmocka_unit_test(test_sections_count),
 		cmocka_unit_test(test_a_chain_that_ends_in_nothing_is_negative),
 		cmocka_unit_test(test_an_soa_in_the_answer_is_no_denial),
 		cmocka_unit_test(test_failures_are_kept_for_seconds),
@@ -915,6 +993,7 @@ int main(void)
 		cmocka_unit_test(test_tc_where_the_answer_does_not_fit),
 		cmocka_unit_test(test_a_set_turns),
 		cmocka_unit_test(test_sets_that_must_not_turn),
+		cmocka_unit_test(test_only_neighbours_turn),
 		cmocka_unit_test(test_only_what_was_asked_for_turns),
 	};
 

@@ -183,8 +183,12 @@ static void test_nothing_is_evicted_while_there_is_room(void **state)
 		put(m, i, 100, (uint8_t)i);
 	assert_int_equal(m->live, KEYS);
 	/* In place, however often. */
-	for (uint32_t i = 0; i < KEYS; i++)
+	for (uint32_t i = 0; i < KEYS; i++) {
+		struct crow_ring_record *record = find(m, i);
+
 		put(m, i, i % 101, (uint8_t)(i + 1));
+		assert_ptr_equal(find(m, i), record);
+	}
 	assert_int_equal(m->live, KEYS);
 	free(m->bytes);
 	free(m);
@@ -209,6 +213,27 @@ static void test_what_is_used_stays(void **state)
 		}
 		put(m, 20 + flood % (KEYS - 20), 100, 2);
 	}
+	free(m->bytes);
+	free(m);
+}
+
+/* And what was used once is gone when the hand comes for the second time. */
+static void test_what_was_used_goes(void **state)
+{
+	struct model *m = malloc(sizeof(*m));
+	uint32_t flood = 1;
+
+	(void)state;
+	assert_non_null(m);
+	model_init(m, 100 * crow_ring_record_size(9, 100));
+	put(m, 0, 100, 1);
+	find(m, 0)->used = true;
+	for (; flood <= 150; flood++)
+		put(m, flood, 100, 2);
+	assert_non_null(find(m, 0));
+	for (; flood <= 300; flood++)
+		put(m, flood, 100, 2);
+	assert_null(find(m, 0));
 	free(m->bytes);
 	free(m);
 }
@@ -267,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_random_use),
 		cmocka_unit_test(test_nothing_is_evicted_while_there_is_room),
 		cmocka_unit_test(test_what_is_used_stays),
+		cmocka_unit_test(test_what_was_used_goes),
 		cmocka_unit_test(test_a_put_moves_few),
 		cmocka_unit_test(test_the_largest_record),
 	};
