@@ -318,7 +318,7 @@ static bool bind_ports(struct daemon *d, char complaint[COMPLAINT])
 	d->dns = crow_dns_bind(d->config, d->inherited, complaint, COMPLAINT);
 	if (d->dns == NULL)
 		return false;
-	d->http = crow_http_bind(d->config, complaint, COMPLAINT);
+	d->http = crow_http_bind(d->config, d->inherited, complaint, COMPLAINT);
 	if (d->http == NULL)
 		return false;
 	crow_inherited_close(d->inherited);

@@ -374,8 +374,8 @@ static void log_library(void *context, const char *format, va_list args)
 
 /* ---- binding, starting, ending ---- */
 
-struct crow_http *crow_http_bind(const struct crow_config *config, char *complaint,
-				 size_t complaint_size)
+struct crow_http *crow_http_bind(const struct crow_config *config, struct crow_inherited *inherited,
+				 char *complaint, size_t complaint_size)
 {
 	const struct crow_listens *listens = &config->http_listen;
 	struct crow_http *http = calloc(1, sizeof(*http) + listens->count * sizeof(struct server));
@@ -389,8 +389,8 @@ struct crow_http *crow_http_bind(const struct crow_config *config, char *complai
 
 		server->http = http;
 		crow_guests_init(&server->guests, CROW_GUEST_EXCHANGE_NS);
-		if (!crow_listener_open(&server->listener, &listens->items[http->count], complaint,
-					complaint_size)) {
+		if (!crow_listener_open(&server->listener, &listens->items[http->count], inherited,
+					complaint, complaint_size)) {
 			crow_http_free(http);
 			return NULL;
 		}

@@ -12,13 +12,14 @@
 #include "daemon/config.h"
 #include "daemon/health/health.h"
 #include "daemon/http/history.h"
+#include "daemon/inherit.h"
 #include "daemon/publisher.h"
 
 struct crow_http;
 
 /* NULL with a sentence that names the address and the remedy. */
-struct crow_http *crow_http_bind(const struct crow_config *config, char *complaint,
-				 size_t complaint_size);
+struct crow_http *crow_http_bind(const struct crow_config *config, struct crow_inherited *inherited,
+				 char *complaint, size_t complaint_size);
 
 /* What the pages are made from, and whom to tell that a name below an on-demand zone is wanted. */
 struct crow_http_house {

@@ -105,12 +105,14 @@ static const char *remedy(int error)
 }
 
 bool crow_listener_open(struct crow_listener *listener, const struct crow_listen *listen_on,
-			char *complaint, size_t complaint_size)
+			struct crow_inherited *inherited, char *complaint, size_t complaint_size)
 {
 	char endpoint[CROW_ENDPOINT_TEXT];
 
 	memset(listener, 0, sizeof(*listener));
-	listener->watch.fd = open_socket(listen_on);
+	listener->watch.fd = crow_inherited_dup(inherited, listen_on, SOCK_STREAM);
+	if (listener->watch.fd < 0)
+		listener->watch.fd = open_socket(listen_on);
 	if (listener->watch.fd >= 0)
 		return true;
 	crow_addr_format(&listen_on->addr, listen_on->port, endpoint);

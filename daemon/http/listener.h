@@ -5,7 +5,7 @@
 #ifndef CROW_HTTP_LISTENER_H
 #define CROW_HTTP_LISTENER_H
 
-#include "daemon/config.h"
+#include "daemon/inherit.h"
 #include "daemon/loop.h"
 
 struct crow_listener {
@@ -18,10 +18,10 @@ struct crow_listener {
 	bool (*on_accept)(struct crow_listener *listener, int fd);
 };
 
-/* Binds and listens: clients that come before the start wait in the backlog. False: *complaint
+/* Binds and listens, or takes the inherited socket: clients that come before the start wait in the backlog. False: *complaint
  * names the address and the remedy. */
 bool crow_listener_open(struct crow_listener *listener, const struct crow_listen *listen_on,
-			char *complaint, size_t complaint_size);
+			struct crow_inherited *inherited, char *complaint, size_t complaint_size);
 /* 0, or -1 with errno. */
 int crow_listener_start(struct crow_listener *listener, struct crow_loop *loop,
 			bool (*on_accept)(struct crow_listener *listener, int fd));

@@ -49,6 +49,18 @@ static void check_reply(const struct crow_reply *reply, const struct crow_query 
 	FIXTURE_MUST(!in.failed && in.at == reply->size);
 }
 
+/* The reply to one who is over the rate: no larger than what it answers. */
+static void check_truncated(struct crow_reply *reply, const uint8_t *data, size_t size)
+{
+	struct crow_query query;
+
+	if (!crow_query_read(&query, data, size, false))
+		return;
+	crow_reply_truncate(reply, &query);
+	check_reply(reply, &query);
+	FIXTURE_MUST(reply->size <= size && reply->bytes[2] & 2);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct crow_published *image;
@@ -85,5 +97,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case CROW_EXIT_DROP:
 		break;
 	}
+	check_truncated(&reply, data + 1, size - 1);
 	return 0;
 }

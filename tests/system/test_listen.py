@@ -97,6 +97,17 @@ def test_sockets_without_a_use_are_named_and_closed(activated):
         assert inode(stray) not in inodes(activated.process.pid)
 
 
+def test_the_pages_are_served_on_a_socket_handed_over(activated):
+    with socket.create_server((activated.http[0], 0)) as pages:
+        activated.http = pages.getsockname()
+        activated.set("http", listen="%s:%d" % activated.http)
+        activated.sockets = (pages,)
+        activated.start()
+        assert activated.get("/healthz")[0] == 200
+        assert inode(pages) in inodes(activated.process.pid)
+        assert not activated.log_lines("of no use")
+
+
 def test_one_socket_is_handed_over_and_the_other_is_bound(activated):
     activated.hand_over(socket.SOCK_DGRAM)
     activated.start()

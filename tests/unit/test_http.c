@@ -51,7 +51,7 @@ static struct crow_http *bind_at(struct crow_listen *listen_on, char complaint[2
 	struct crow_config config = {.http_listen = {listen_on, 1}};
 
 	complaint[0] = '\0';
-	return crow_http_bind(&config, complaint, 256);
+	return crow_http_bind(&config, NULL, complaint, 256);
 }
 
 static void on_demand(void *context, const char *name)
@@ -437,7 +437,7 @@ static void test_no_address(void **state)
 {
 	struct crow_config config = {0};
 	char complaint[256] = "";
-	struct crow_http *http = crow_http_bind(&config, complaint, sizeof(complaint));
+	struct crow_http *http = crow_http_bind(&config, NULL, complaint, sizeof(complaint));
 
 	(void)state;
 	assert_non_null(http);
