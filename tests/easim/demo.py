@@ -8,6 +8,7 @@ only if all of it held.
 import collections
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,10 +20,13 @@ from pathlib import Path
 from tests.easim import Easim, teller
 from tests.easim.address import can_bind
 from tests.system.daemon import BUILD, Daemon, end, eventually, run, spawn
+from tests.system.lookup import addresses, ask
+from tests.system.upstream import Upstream, answer
 
 WEIGHTS = [100, 100, 50, 10]
 MAIN, OTHER = "mnist_saved_model_example", "bert_ranking"
 ZONE = "eas.internal"
+ELSEWHERE, ELSEWHERE_ADDRESS = "www.example.com", "192.0.2.80"
 DNS_PORT = 53  # resolv.conf names no ports
 CURLS = 12
 FLOW = 300  # requests of the long-running client that a scene waits for
@@ -87,9 +91,10 @@ class Traffic:
 class Stage:
     """What all scenes play on."""
 
-    def __init__(self, easim, daemon):
+    def __init__(self, easim, daemon, upstream):
         self.easim = easim
         self.daemon = daemon
+        self.upstream = upstream
         self.instances = easim.instances(MAIN)
         self.traffic = None
 
@@ -185,8 +190,9 @@ def scene_dns(stage):
     return scene
 
 
-def curls_by_resolv_conf(stage, port):
-    """In a mount namespace with a resolv.conf of its own; None where that is not permitted."""
+def run_by_resolv_conf(stage, times, *command):
+    """Runs a program so many times in a mount namespace whose resolv.conf names crowflyd alone; None
+    where that is not permitted."""
     if stage.daemon.dns[1] != DNS_PORT:
         return None
     resolv, nsswitch = stage.daemon.directory / "resolv.conf", stage.daemon.directory / "nsswitch"
@@ -196,10 +202,14 @@ def curls_by_resolv_conf(stage, port):
         'mount --bind "$1" /etc/resolv.conf && mount --bind "$2" /etc/nsswitch.conf || exit 1; '
         'times=$3; shift 3; while [ $times -gt 0 ]; do "$@" || echo; times=$((times - 1)); done'
     )
-    command = curl(url(MAIN, port))
     how = "-m" if os.geteuid() == 0 else "-rm"  # others need a user namespace, too
-    done = run("unshare", how, "sh", "-c", script, "sh", resolv, nsswitch, CURLS, *command)
-    if done.returncode != 0:
+    done = run("unshare", how, "sh", "-c", script, "sh", resolv, nsswitch, times, *command)
+    return done if done.returncode == 0 else None
+
+
+def curls_by_resolv_conf(stage, port):
+    done = run_by_resolv_conf(stage, CURLS, *curl(url(MAIN, port)))
+    if done is None:
         return None
     teller.say(f"In a mount namespace whose resolv.conf names crowflyd ({stage.daemon.dns[0]}):")
     teller.say(f"$ curl {url(MAIN, port)}")
@@ -210,8 +220,6 @@ def curls_by_resolv_conf(stage, port):
 
 def curls_by_resolve(stage, port):
     """dnspython asks crowflyd, and curl is told the first address."""
-    from tests.system.lookup import addresses, ask  # only this way needs dnspython
-
     teller.say("No mount namespace or port 53 here: dnspython asks crowflyd, and curl is told:")
     teller.say(f"$ curl --resolve {MAIN}.{ZONE}:{port}:ADDRESS {url(MAIN, port)}")
     answers = []
@@ -220,6 +228,54 @@ def curls_by_resolve(stage, port):
         option = f"{MAIN}.{ZONE}:{port}:{address}"
         answers.append(read_answer(run(*curl(url(MAIN, port), "--resolve", option))))
     return answers
+
+
+def scene_elsewhere(stage):
+    """Names of others, through crowflyd to the upstream and from its cache."""
+    scene = Scene("names of others, by crowflyd")
+    command = ["getent", "ahostsv4", ELSEWHERE]
+    done = run_by_resolv_conf(stage, CURLS, *command)
+    if done is None:
+        found = [addresses(ask(stage.daemon, ELSEWHERE)) for _ in range(CURLS)]
+        answers = [ELSEWHERE_ADDRESS if ELSEWHERE_ADDRESS in each else "" for each in found]
+    else:
+        teller.say(f"$ getent ahostsv4 {ELSEWHERE}    (resolv.conf names crowflyd alone)")
+        answers = re.findall(r"^(\S+) +STREAM", done.stdout, re.MULTILINE)
+    scene.count("served " + answer if answer == ELSEWHERE_ADDRESS else "failed" for answer in answers)
+    scene.claim(len(answers) == CURLS, f"{len(answers)} answers, not {CURLS}")
+    asked = len(stage.upstream.asked(ELSEWHERE, "A"))
+    often = "once" if asked == 1 else f"{asked} times"
+    teller.say(f"{CURLS} programs had {ELSEWHERE_ADDRESS}; the upstream was asked for it {often}.")
+    scene.claim(asked == 1, f"the upstream was asked {often}")
+    return scene
+
+
+def state_of(stage, victim):
+    """The state of an instance in crowflyd's eyes."""
+    for instance in stage.daemon.service(MAIN)["instances"]:
+        if (instance["address"], instance["port"]) == (victim["ip"], victim["port"]):
+            return instance["state"]
+    return None
+
+
+def scene_learning(stage):
+    """What one program found out spares all the others."""
+    scene = Scene("the host learns once")
+    victim = stage.instances[1]
+    stage.easim.retire(MAIN, 1)
+    stage.flow(scene, IN_FLIGHT)
+    eventually(lambda: state_of(stage, victim) == "ejected", what="the instance is ejected")
+    teller.say(f"{victim['ip']} refused one program, crowflyd proved it, and took it out of picks.")
+    verbose = [*under_crowfly(stage.daemon)[:-1], "-v", "--"]
+    done = [run(*verbose, *curl(url(MAIN))) for _ in range(CURLS)]
+    served = served_by(scene.count([read_answer(each) for each in done]))
+    redirects = sum("cannot reach" in each.stderr for each in done)
+    teller.say(f"{CURLS} new curls: {told(served)}; {redirects} of them met it.")
+    scene.claim(redirects == 0, f"{redirects} programs met the dead instance")
+    stage.easim.revive(MAIN, 1)
+    eventually(lambda: state_of(stage, victim) == "up", what="the instance is back")
+    teller.say("It is back: crowflyd's probes noticed.")
+    return scene
 
 
 def scene_killed_instance(stage):
@@ -300,10 +356,12 @@ QUIET_SCENES = [
     ("curl, which knows nothing of crowfly", scene_curl),
     ("python3, and who got how much", scene_python),
     ("Programs that preload cannot reach: by DNS", scene_dns),
+    ("crowflyd as the only name server", scene_elsewhere),
 ]
 # Played while the long-running client sends.
 FLOWING_SCENES = [
     ("An instance dies while requests flow", scene_killed_instance),
+    ("Another one dies, and one program finds out for all", scene_learning),
     ("Discovery answers 500", scene_discovery("status", "answers 500", "polls_status", status=500)),
     ("Discovery answers an empty list", scene_discovery("empty", "lists nothing", "polls_empty")),
     ("Discovery is gone", scene_discovery("refuse", "is gone", "polls_connect")),
@@ -319,13 +377,15 @@ def play(stage, scenes, first_number, played):
         played.append(scene(stage))
 
 
-def prepare(easim, daemon):
+def prepare(easim, daemon, upstream):
     """The services and crowflyd, each with its lists."""
     for service in (MAIN, OTHER):
         easim.add_service(service, WEIGHTS, same_port=True)
     if can_bind(daemon.dns[0], DNS_PORT):
         daemon.dns = (daemon.dns[0], DNS_PORT)
         daemon.set("dns", listen="%s:%d" % daemon.dns)
+    upstream.on(ELSEWHERE, answer(f"60 A {ELSEWHERE_ADDRESS}"))
+    daemon.set("dns", upstream="%s:%d" % upstream.endpoint)
     daemon.source(endpoint=easim.endpoint, services=f"{MAIN},{OTHER}")
     daemon.start()
     for service in (MAIN, OTHER):
@@ -346,11 +406,11 @@ def introduce(easim, daemon):
 def demo():
     """Plays everything; whether all of it held."""
     played = []
-    with Easim() as easim, Daemon() as daemon:
+    with Easim() as easim, Daemon() as daemon, Upstream() as upstream:
         try:
-            prepare(easim, daemon)
+            prepare(easim, daemon, upstream)
             introduce(easim, daemon)
-            stage = Stage(easim, daemon)
+            stage = Stage(easim, daemon, upstream)
             play(stage, QUIET_SCENES, 1, played)
             with Traffic(daemon, url(MAIN)) as stage.traffic:
                 play(stage, FLOWING_SCENES, len(QUIET_SCENES) + 1, played)
