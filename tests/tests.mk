@@ -1,7 +1,7 @@
 # Targets that prove things. Included by the top Makefile.
 
 .PHONY: deps-% demo test test-unit test-system test-fuzz test-chaos test-transparency check-arch \
-	fuzz bench bench-dns format check-format
+	fuzz bench bench-dns bench-http format check-format
 
 deps-%:
 	$(Q)tests/deps.sh $(sort build $*)
@@ -60,6 +60,10 @@ bench: deps-bench ## every figure of the README, as a ratio or against a limit o
 bench-dns: deps-bench-dns ## what the DNS responder costs, against NSD, Knot, unbound, dnsmasq, resolved
 	$(Q)$(MAKE) --no-print-directory bench-built
 	$(Q)CROWFLY_BUILD=$(BUILD) $(PYTHON) -m bench.dns $(SUITES)
+
+bench-http: deps-bench ## what a page, a scrape and slow readers cost at 100,000 instances
+	$(Q)$(MAKE) --no-print-directory bench-built
+	$(Q)CROWFLY_BUILD=$(BUILD) $(PYTHON) -m bench.http
 
 SOURCES = $(shell find resolver preload daemon cli tests bench docs -name '*.[ch]')
 format: ## clang-format over everything

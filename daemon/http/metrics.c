@@ -116,6 +116,13 @@ static bool get_polled(const struct crow_view *view, const struct crow_view_serv
 	return true;
 }
 
+static bool get_lost(const struct crow_view *view, const struct crow_view_service *service,
+		     double *value)
+{
+	*value = service->lost_ns ? seconds_since(view, service->lost_ns) : 0;
+	return true;
+}
+
 static bool get_weight(const struct crow_view *view, const struct crow_view_service *service,
 		       double *value)
 {
@@ -131,6 +138,8 @@ static const struct series all_series[] = {
 	{"service_failing_seconds", "seconds for which polls have failed, 0 if they do not",
 	 get_failing},
 	{"service_poll_age_seconds", "seconds since the last poll ended", get_polled},
+	{"service_lost_seconds",
+	 "seconds for which no instance of a family has answered a probe, 0 if one does", get_lost},
 	{"service_weight", "weights of the instances that are picked, added up", get_weight},
 };
 

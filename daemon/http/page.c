@@ -210,12 +210,13 @@ static uint32_t place(const struct crow_view_service *service, uint32_t rank)
 static double largest_part(const struct crow_view *view, const struct crow_view_service *service,
 			   uint32_t count)
 {
-	struct crow_view_instance instance;
 	double most = 0;
 
-	for (uint32_t i = 0; i < count && crow_view_instance(view, service, i, 0, &instance); i++)
-		if (instance.asked > most)
-			most = instance.asked;
+	for (uint32_t i = 0; i < count && i < service->up; i++) {
+		double part = crow_view_part(view, service, i);
+
+		most = part > most ? part : most;
+	}
 	return most;
 }
 
@@ -483,22 +484,37 @@ struct found {
 };
 
 /* A state's word, as it is shown or as the status has it. */
-static bool is_in_state(const struct crow_view_instance *instance, const char *word)
+static bool is_state(uint8_t state, const char *word)
 {
-	return strcasecmp(crow_part_word(instance->snap->state), word) == 0 ||
-	       strcasecmp(crow_view_state(instance->snap->state), word) == 0 ||
-	       (instance->health.state != CROW_HEALTH_UP &&
-		strcasecmp(crow_health_strstate(instance->health.state), word) == 0);
+	return strcasecmp(crow_part_word(state), word) == 0 ||
+	       strcasecmp(crow_view_state(state), word) == 0;
 }
 
+static bool is_in_doubt(const struct crow_view *view, const struct crow_view_service *service,
+			uint32_t i, const char *word)
+{
+	struct crow_view_instance instance;
+	bool kept = strcasecmp(word, "kept") == 0 || strcasecmp(word, "down") == 0;
+	enum crow_health_state state = kept ? CROW_HEALTH_KEPT : CROW_HEALTH_SUSPECT;
+
+	return (kept || strcasecmp(word, "suspect") == 0) &&
+	       crow_view_instance(view, service, i, 0, &instance) && instance.health.state == state;
+}
+
+/* Of a hundred thousand; so what costs little is looked at first. */
 static bool matches(const struct crow_view *view, const struct crow_view_service *service,
 		    uint32_t i, const char *query)
 {
-	struct crow_view_instance instance;
+	const struct crow_snap_instance *snap =
+		crow_image_instance(view->img, service->snap->first + i);
+	char endpoint[CROW_ENDPOINT_TEXT];
 
-	return !*query || (crow_view_instance(view, service, i, 0, &instance) &&
-			   (strcasestr(instance.endpoint, query) ||
-			    strcasestr(instance.app, query) || is_in_state(&instance, query)));
+	if (!*query || is_state(snap->state, query) ||
+	    strcasestr(crow_image_string(view->img, snap->app), query) ||
+	    is_in_doubt(view, service, i, query))
+		return true;
+	crow_addr_format(&snap->addr, snap->port, endpoint);
+	return strcasestr(endpoint, query);
 }
 
 static void find(const struct crow_view *view, const struct crow_view_service *service,

@@ -25,8 +25,25 @@ static void add_endpoint(struct crow_json *json, struct json_object *object,
 /* What the array of a service's instances is written from. */
 struct slice {
 	struct doc *doc;
-	const struct crow_snap_service *snap;
+	struct crow_view_service service;
 };
+
+/* What is known against it; of most, nothing is. */
+static void add_health(struct doc *doc, struct json_object *object,
+		       const struct crow_service *service,
+		       const struct crow_snap_instance *instance)
+{
+	struct crow_health_view health;
+
+	if (!doc->view->health || !service)
+		return;
+	crow_health_get(doc->view->health, service, &instance->addr, instance->port, &health);
+	if (health.state == CROW_HEALTH_UP)
+		return;
+	crow_json_add_string(&doc->json, object, "health", crow_health_strstate(health.state));
+	crow_json_add_string(&doc->json, object, "why", health.why);
+	crow_json_add_age(&doc->json, object, "since_s", health.since_ns != 0, health.since_ns);
+}
 
 static struct json_object *new_instance(const void *context, size_t i)
 {
@@ -34,21 +51,23 @@ static struct json_object *new_instance(const void *context, size_t i)
 	struct crow_json *json = &slice->doc->json;
 	const struct crow_image *img = slice->doc->view->img;
 	const struct crow_snap_instance *instance =
-		crow_image_instance(img, slice->snap->first + (uint32_t)i);
+		crow_image_instance(img, slice->service.snap->first + (uint32_t)i);
 	struct json_object *object = crow_json_object(json);
 
 	add_endpoint(json, object, &instance->addr, instance->port);
 	crow_json_add_number(json, object, "weight", instance->weight);
 	crow_json_add_string(json, object, "state", crow_view_state(instance->state));
 	crow_json_add_string(json, object, "app", crow_image_string(img, instance->app));
+	add_health(slice->doc, object, slice->service.polled, instance);
 	return object;
 }
 
-static struct json_object *new_instances(struct doc *doc, const struct crow_snap_service *snap)
+static struct json_object *new_instances(struct doc *doc, const struct crow_view_service *service)
 {
-	const struct slice slice = {doc, snap};
+	const struct slice slice = {doc, *service};
 
-	return crow_json_lazy(&doc->json, snap->count, new_instance, &slice, sizeof(slice));
+	return crow_json_lazy(&doc->json, service->snap->count, new_instance, &slice,
+			      sizeof(slice));
 }
 
 static struct json_object *new_counts(struct doc *doc, const struct crow_view_service *service)
@@ -106,7 +125,7 @@ static struct json_object *new_service(struct doc *doc, const struct crow_view_s
 	crow_json_add_bool(json, object, "stale", service->stale);
 	crow_json_add_age(json, object, "list_age_s", snap->taken_wall_s != 0, snap->taken_boot_ns);
 	crow_json_add(json, object, "counts", new_counts(doc, service));
-	crow_json_add(json, object, "instances", new_instances(doc, snap));
+	crow_json_add(json, object, "instances", new_instances(doc, service));
 	crow_json_add(json, object, "tombstones", new_tombstones(doc, service->polled));
 	if (service->polled)
 		crow_json_add(json, object, "poll", new_poll(doc, service->polled));

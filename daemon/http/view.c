@@ -85,9 +85,9 @@ bool crow_view_is_troubled(const struct crow_view_service *service)
 
 /* ---- an instance ---- */
 
-/* Of the circle of picks; see resolver/snapshot.h. */
-static double part_of_circle(const struct crow_view *view, const struct crow_view_service *service,
-			     uint32_t i)
+/* See resolver/snapshot.h. */
+double crow_view_part(const struct crow_view *view, const struct crow_view_service *service,
+		      uint32_t i)
 {
 	const uint64_t *uppers = view->img->uppers + service->snap->first;
 
@@ -127,7 +127,7 @@ bool crow_view_instance(const struct crow_view *view, const struct crow_view_ser
 	*out = (struct crow_view_instance){
 		.snap = snap,
 		.app = crow_image_string(view->img, snap->app),
-		.asked = part_of_circle(view, service, i),
+		.asked = crow_view_part(view, service, i),
 		.given = picks ? (double)picks_of(view, service, snap) / picks : -1,
 	};
 	if (view->health && service->polled)

@@ -52,6 +52,9 @@ struct crow_view_instance {
  * is none. */
 bool crow_view_instance(const struct crow_view *view, const struct crow_view_service *service,
 			uint32_t i, uint32_t picks, struct crow_view_instance *out);
+/* Which part of the circle of picks the i-th instance has, 0 to 1. */
+double crow_view_part(const struct crow_view *view, const struct crow_view_service *service,
+		      uint32_t i);
 /* How often DNS picked any instance of the service in the last minute. */
 uint32_t crow_view_picks(const struct crow_view *view, const struct crow_view_service *service);
 
