@@ -91,6 +91,10 @@ $(BUILD)/tests/snippets/lib/%.so: $(BUILD)/tests/snippets/lib/%.o
 # FUZZER=1 (with CC=clang) links libFuzzer's main; without it, one that replays the corpus.
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(ARCHIVES)
 	$(LINK) $(LIBS_daemon) $(LIBS_cli) $(if $(FUZZER),-fsanitize=fuzzer)
+# Programs as others write them: with our archives they would have calls of their own from those.
+BENCH_ALONE := $(BUILD)/bench/client $(BUILD)/bench/connects
+$(BENCH_ALONE): $(BUILD)/bench/%: $(BUILD)/bench/%.o
+	$(LINK)
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVES)
 	$(LINK) $(LIBS_daemon) $(LIBS_cli) -lm
 

@@ -9,10 +9,11 @@
  *                                        library to that one, which moves on
  *   connects event GOOD PORT BAD PORT N  the same as event loops do it: non-blocking, registered
  *                                        with epoll before, waited for, SO_ERROR asked
- *   connects idle CALL N                 one poll, epoll or select that has something to return,
+ *   connects idle CALL N THREADS         one poll, epoll or select that has something to return,
  *                                        while nothing connects; or one connect to an address
  *                                        that is nobody's, on a bad descriptor: the cheapest
- *                                        there is, so that an addition shows
+ *                                        there is, so that an addition shows. The threads do the
+ *                                        same at the same time; the first one's times are told
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -218,8 +219,19 @@ static double time_calls(const struct calls *calls, char call, int fd, int epfd)
 	return (seconds(CLOCK_MONOTONIC) - start) / CALLS * 1e9;
 }
 
-static int time_idle(char call, size_t slices)
+/* The same code for both: a compiler that made one for each would align one of them better. */
+static double (*volatile time_them)(const struct calls *, char, int, int) = time_calls;
+
+struct idle {
+	char call;
+	size_t slices;
+	double without, with; /* medians */
+};
+
+static void *time_slices(void *argument)
 {
+	struct idle *idle = argument;
+	size_t slices = idle->slices;
 	int fd = eventfd(1, 0);
 	int epfd = epoll_create1(0);
 	struct epoll_event event = {.events = EPOLLIN};
@@ -228,12 +240,38 @@ static int time_idle(char call, size_t slices)
 	must(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
 	must(without != NULL && with != NULL, "calloc");
 	for (size_t i = 0; i < slices; i++) {
-		without[i] = time_calls(&bare, call, fd, epfd);
-		with[i] = time_calls(&loaded, call, fd, epfd);
+		bool bare_first = i % 2 == 0;
+
+		if (bare_first)
+			without[i] = time_them(&bare, idle->call, fd, epfd);
+		with[i] = time_them(&loaded, idle->call, fd, epfd);
+		if (!bare_first)
+			without[i] = time_them(&bare, idle->call, fd, epfd);
 	}
-	printf("bare %.2f\nloaded %.2f\n", median(without, slices), median(with, slices));
+	idle->without = median(without, slices);
+	idle->with = median(with, slices);
 	free(without);
 	free(with);
+	return NULL;
+}
+
+#define THREADS_MAX 16
+
+static int time_idle(char call, size_t slices, int threads)
+{
+	struct idle idle[THREADS_MAX];
+	pthread_t others[THREADS_MAX];
+
+	must(threads >= 1 && threads <= THREADS_MAX, "threads");
+	for (int i = 0; i < threads; i++)
+		idle[i] = (struct idle){.call = call, .slices = slices};
+	for (int i = 1; i < threads; i++)
+		must(pthread_create(&others[i], NULL, time_slices, &idle[i]) == 0,
+		     "pthread_create");
+	time_slices(&idle[0]);
+	for (int i = 1; i < threads; i++)
+		pthread_join(others[i], NULL);
+	printf("bare %.2f\nloaded %.2f\n", idle[0].without, idle[0].with);
 	return 0;
 }
 
@@ -245,10 +283,10 @@ int main(int argc, char **argv)
 	loaded = calls_of(RTLD_DEFAULT);
 	if (argc == 7 && (strcmp(argv[1], "block") == 0 || strcmp(argv[1], "event") == 0))
 		return time_connects(argv[1][0] == 'e', argv + 2, (size_t)atol(argv[6]));
-	if (argc == 4 && strcmp(argv[1], "idle") == 0)
-		return time_idle(argv[2][0], (size_t)atol(argv[3]));
+	if (argc == 5 && strcmp(argv[1], "idle") == 0)
+		return time_idle(argv[2][0], (size_t)atol(argv[3]), atoi(argv[4]));
 	fputs("usage: connects serve | block|event GOOD PORT BAD PORT N | idle connect|poll|epoll|"
-	      "select N\n",
+	      "select N THREADS\n",
 	      stderr);
 	return 2;
 }

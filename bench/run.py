@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 from tests.easim.address import can_bind
@@ -166,7 +167,7 @@ def by_resolv_conf(daemon, *command):
 def bench_notours(report):
     print("connect() to an address that is not ours, with the library and without, in turn")
     with serving(1000) as daemon:
-        found = connects(daemon, "idle", "connect", 3001)
+        found = connects(daemon, "idle", "connect", 3001, 1)
         calls = {library: system_calls(daemon, library) for library in (False, True)}
     report.row("without", found["bare"], "ns")
     report.row("added by the library", found["loaded"] - found["bare"], "ns", most=20)
@@ -279,10 +280,11 @@ def in_vain(programs, go_on, connects_each=0):
 def bench_idle(report):
     print("waits while no connect is pending, with the library and without, in turn")
     with serving(10) as daemon:
-        for call in ("poll", "epoll", "select"):
-            found = connects(daemon, "idle", call, 1001)
-            report.row(f"{call}, without", found["bare"], "ns")
-            report.row(f"{call}, added by the library", found["loaded"] - found["bare"], "ns",
+        for call, threads in product(("poll", "epoll", "select"), (1, 2)):
+            found = connects(daemon, "idle", call, 1001, threads)
+            what = call if threads == 1 else f"{call} in each of {threads} threads"
+            report.row(f"{what}, without", found["bare"], "ns")
+            report.row(f"{what}, added by the library", found["loaded"] - found["bare"], "ns",
                        most=10)
 
 
