@@ -9,6 +9,9 @@
  *                                        library to that one, which moves on
  *   connects event GOOD PORT BAD PORT N  the same as event loops do it: non-blocking, registered
  *                                        with epoll before, waited for, SO_ERROR asked
+ *   connects silent IP PORT N            all of this by the library, to one that answers nothing: the
+ *                                        blocking connect, the event loop, and an event loop in
+ *                                        another thread that waits already; until it is connected
  *   connects idle CALL N THREADS         one poll, epoll or select that has something to return,
  *                                        while nothing connects; or one connect to an address
  *                                        that is nobody's, on a bad descriptor: the cheapest
@@ -20,6 +23,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,6 +148,47 @@ static double time_connect(bool events, const struct calls *calls, const struct 
 	return (seconds(CLOCK_MONOTONIC) - start) * 1e9;
 }
 
+/* A thread that waits for the event of a socket which another one connects. */
+struct waiter {
+	int epfd;
+	_Atomic bool waits;
+	double done; /* when, in seconds */
+};
+
+static void *wait_inside(void *argument)
+{
+	struct waiter *waiter = argument;
+	struct epoll_event event;
+
+	atomic_store(&waiter->waits, true);
+	must(loaded.epoll_wait(waiter->epfd, &event, 1, 10000) == 1, "epoll_wait");
+	waiter->done = seconds(CLOCK_MONOTONIC);
+	return NULL;
+}
+
+static double time_inside(const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
+	struct waiter waiter = {.epfd = epoll_create1(0)};
+	pthread_t thread;
+	double start;
+
+	loaded.epoll_ctl(waiter.epfd, EPOLL_CTL_ADD, fd, &event);
+	/* A fresh socket reports that it is hung up: an edge that is over by the second wait. */
+	loaded.epoll_wait(waiter.epfd, &event, 1, 0);
+	must(pthread_create(&thread, NULL, wait_inside, &waiter) == 0, "pthread_create");
+	while (!atomic_load(&waiter.waits))
+		usleep(1000);
+	usleep(20000); /* from the word to the kernel */
+	start = seconds(CLOCK_MONOTONIC);
+	loaded.connect(fd, (const struct sockaddr *)to, sizeof(*to));
+	pthread_join(thread, NULL);
+	close(waiter.epfd);
+	abort_connection(fd);
+	return (waiter.done - start) * 1e9;
+}
+
 static struct sockaddr_in address_of(const char *ip, const char *port)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
@@ -172,6 +217,26 @@ static int time_connects(bool events, char **addresses, size_t count)
 		}
 	}
 	for (int i = 0; i < 4; i++) {
+		printf("%s %.1f\n", names[i], median(took[i], count));
+		free(took[i]);
+	}
+	return 0;
+}
+
+static int time_silent(char **address, size_t count)
+{
+	static const char *const names[] = {"blocking", "events", "inside"};
+	struct sockaddr_in silent = address_of(address[0], address[1]);
+	double *took[3];
+
+	for (int i = 0; i < 3; i++)
+		must((took[i] = calloc(count, sizeof(double))) != NULL, "calloc");
+	for (size_t i = 0; i < count; i++) {
+		took[0][i] = time_connect(false, &loaded, &silent);
+		took[1][i] = time_connect(true, &loaded, &silent);
+		took[2][i] = time_inside(&silent);
+	}
+	for (int i = 0; i < 3; i++) {
 		printf("%s %.1f\n", names[i], median(took[i], count));
 		free(took[i]);
 	}
@@ -283,9 +348,12 @@ int main(int argc, char **argv)
 	loaded = calls_of(RTLD_DEFAULT);
 	if (argc == 7 && (strcmp(argv[1], "block") == 0 || strcmp(argv[1], "event") == 0))
 		return time_connects(argv[1][0] == 'e', argv + 2, (size_t)atol(argv[6]));
+	if (argc == 5 && strcmp(argv[1], "silent") == 0)
+		return time_silent(argv + 2, (size_t)atol(argv[4]));
 	if (argc == 5 && strcmp(argv[1], "idle") == 0)
 		return time_idle(argv[2][0], (size_t)atol(argv[3]), atoi(argv[4]));
-	fputs("usage: connects serve | block|event GOOD PORT BAD PORT N | idle connect|poll|epoll|"
+	fputs("usage: connects serve | block|event GOOD PORT BAD PORT N | silent IP PORT N | idle "
+	      "connect|poll|epoll|"
 	      "select N THREADS\n",
 	      stderr);
 	return 2;

@@ -277,6 +277,27 @@ def in_vain(programs, go_on, connects_each=0):
         return steppers.in_vain(f"{ip}:{port}")
 
 
+@contextmanager
+def silent_address():
+    """One that answers no SYN: its queue is full, of the one connection that fits."""
+    with socket.socket() as listener, socket.socket() as filler:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        filler.connect(listener.getsockname())
+        yield ["127.0.0.1", str(listener.getsockname()[1])]
+
+
+def bench_silent(report):
+    print("connect() to an instance that answers nothing, by the library: until another has answered")
+    with two_addresses() as (good, _), silent_address() as silent, \
+            serving_addresses([good, silent], probe_rate=0) as daemon:
+        found = connects(daemon, "silent", *silent, 5)
+    report.row("blocking", found["blocking"] / 1e6, "ms", most=300)
+    report.row("in an event loop", found["events"] / 1e6, "ms", most=300)
+    report.row("in an event loop of another thread that waits already", found["inside"] / 1e6,
+               "ms", most=1150)
+
+
 def bench_idle(report):
     print("waits while no connect is pending, with the library and without, in turn")
     with serving(10) as daemon:
@@ -322,6 +343,7 @@ SUITES = {
     "notours": bench_notours,
     "connect": bench_connect,
     "health": bench_health,
+    "silent": bench_silent,
     "idle": bench_idle,
     "scale": bench_scale,
 }
