@@ -63,9 +63,9 @@ const char *crow_verdict_name(enum crow_verdict verdict)
 	case CROW_VERDICT_OUT:
 		break;
 	case CROW_VERDICT_ALL_DOWN:
-		return "so do all others";
+		return "all others are down as well";
 	case CROW_VERDICT_NO_WITNESS:
-		return "no other answered since";
+		return "no other instance has answered since";
 	case CROW_VERDICT_HALF:
 		return "half of the weight is out by time-outs";
 	case CROW_VERDICT_RAMP:

@@ -8,6 +8,7 @@ import contextlib
 import socket
 import struct
 import subprocess
+import sys
 import time
 
 import pytest
@@ -63,15 +64,19 @@ def wait_ejected(daemon, addresses_out, service="svc_a"):
                what=f"{addresses_out or 'nobody'} out of picks")  # fmt: skip
 
 
-def report(daemon, instance, service="svc_a", times=1, error=111):
+def datagram(instance, service="svc_a", error=111):
     """What the preload library sends when a connect() has failed."""
     name = service.encode()
     address = b"\0" * 10 + b"\xff\xff" + socket.inet_aton(instance["ip"])
     head = struct.pack("=HHIIHH16s", 1, 1, error, 100, instance["port"], len(name), address)
+    return head + name
+
+
+def report(daemon, instance, service="svc_a", times=1, error=111):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.connect(str(daemon.runtime_dir / "report"))
         for _ in range(times):
-            sock.send(head + name)
+            sock.send(datagram(instance, service, error))
 
 
 @pytest.fixture
@@ -361,9 +366,23 @@ def test_a_sender_has_an_allowance(easim, daemon):
     for instance in easim.instances("large"):
         report(daemon, instance, "large")
     eventually(lambda: daemon.counter("reports_failed") == 100, what="all reports")
-    assert daemon.counter("reports_limited") >= 50
+    limited = daemon.counter("reports_limited")
+    assert limited >= 50
     eventually(lambda: daemon.counter("probes") >= 20, what="what was allowed")
     assert daemon.counter("probes") <= 50
+    report_from_another_process(daemon, easim.instances("large")[99], "large")
+    eventually(lambda: daemon.counter("reports_failed") == 101, what="the other one's report")
+    assert daemon.counter("reports_limited") == limited, "each has an allowance of its own"
+
+
+def report_from_another_process(daemon, instance, service):
+    send = (
+        "import socket, sys;"
+        "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)"
+        ".sendto(bytes.fromhex(sys.argv[2]), sys.argv[1])"
+    )
+    where, what = daemon.runtime_dir / "report", datagram(instance, service).hex()
+    subprocess.run([sys.executable, "-c", send, where, what], check=True)
 
 
 FLOOD = 50_000 if UNDER_ASAN else 1_000_000
@@ -377,16 +396,13 @@ def cpu_s(pid):
 
 def flood(daemon, instance, count):
     """Sends without waiting. Returns how many were taken, and the seconds it took."""
-    name = b"svc_a"
-    address = b"\0" * 10 + b"\xff\xff" + socket.inet_aton(instance["ip"])
-    head = struct.pack("=HHIIHH16s", 1, 1, 111, 100, instance["port"], len(name), address)
-    taken, began = 0, time.monotonic()
+    sent, taken, began = datagram(instance), 0, time.monotonic()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.connect(str(daemon.runtime_dir / "report"))
         sock.setblocking(False)
         for _ in range(count):
             try:
-                sock.send(head + name)
+                sock.send(sent)
                 taken += 1
             except BlockingIOError:
                 pass

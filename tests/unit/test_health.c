@@ -614,6 +614,29 @@ static void test_who_stays_in_the_list_stays_out_of_picks(void **state)
 	assert_int_equal(share("one", 0), 100);
 }
 
+static void test_who_is_drained_is_left_alone(void **state)
+{
+	static const struct fixture_item drained[] = {{"10.0.0.1", 8001, 0},
+						      {"10.0.0.2", 8002, 100},
+						      {"10.0.0.3", 8003, 100},
+						      {"10.0.0.4", 8004, 100}};
+	unsigned before;
+
+	(void)state;
+	all_say(CROW_EVIDENCE_REFUSED);
+	report("one", 0);
+	run(1);
+	assert_int_equal(share("one", 0), 0);
+	before = probed[1];
+	fixture_take(&f, "one", drained, 4);
+	run(20000);
+	assert_int_equal(probed[1], before);
+	assert_null(crow_care_listed(&care, service_named("one"),
+				     &service_named("one")->list.items[0].addr, 8001, now_ns));
+	fixture_take(&f, "one", four, 4);
+	assert_int_equal(share("one", 0), 100);
+}
+
 static void test_what_nobody_has_is_not_probed(void **state)
 {
 	struct crow_addr addr = address(99);
@@ -894,6 +917,7 @@ int main(void)
 		TEST(test_an_address_of_two_services_is_probed_once),
 		TEST(test_who_leaves_the_list_is_forgotten),
 		TEST(test_who_stays_in_the_list_stays_out_of_picks),
+		TEST(test_who_is_drained_is_left_alone),
 		TEST(test_what_nobody_has_is_not_probed),
 		TEST(test_what_dns_gave_is_probed_for_a_minute),
 		TEST(test_what_dns_gave_and_died_goes_out_and_comes_back),

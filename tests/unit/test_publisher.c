@@ -152,6 +152,28 @@ static void test_bursts_are_one_image(void **state)
 	assert_int_equal(crow_publisher_image(publisher)->header->generation, 2);
 }
 
+static void on_turn(struct crow_timer *timer, int64_t now_ns)
+{
+	(void)timer;
+	(void)now_ns;
+	crow_loop_stop(loop);
+}
+
+/* After a quiet while: it is out before a timer that was set later for that same moment. */
+static void test_the_first_change_waits_for_nobody(void **state)
+{
+	int64_t quiet_ns = crow_now_ns() + 11 * INT64_C(1000000);
+
+	(void)state;
+	stop_timer = (struct crow_timer){.on_due = on_turn};
+	crow_timer_set(loop, &stop_timer, quiet_ns);
+	crow_loop_run(loop);
+	crow_publisher_schedule(publisher);
+	crow_timer_set(loop, &stop_timer, crow_now_ns());
+	crow_loop_run(loop);
+	assert_int_equal(published_count, 1);
+}
+
 static void test_second_lock_is_refused(void **state)
 {
 	char complaint[256] = "", path[64];
@@ -227,6 +249,7 @@ int main(void)
 		TEST(test_file_holds_the_image),
 		TEST(test_wiped_file_comes_back),
 		TEST(test_bursts_are_one_image),
+		TEST(test_the_first_change_waits_for_nobody),
 		TEST(test_second_lock_is_refused),
 		TEST(test_readers_see_whole_images),
 		TEST(test_the_file_is_written_without_a_free_descriptor),
