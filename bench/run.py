@@ -64,7 +64,7 @@ def figures(program, runs=1):
 
 def write_list(daemon, count):
     """What discovery says of the service, as a file that takes the last one's place."""
-    items = [{"app": SERVICE, "ip": f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}", "port": 8000,
+    items = [{"app": SERVICE, "ip": f"127.{128 + (i >> 16)}.{i >> 8 & 255}.{i & 255}", "port": 8000,
               "weight": 100} for i in range(1, count + 1)]
     temporary = daemon.directory / "list.tmp"
     temporary.write_text(json.dumps({"endpoints": {"items": items}}))
@@ -84,7 +84,8 @@ def serving(count, dns_port=None):
     with Daemon() as daemon:
         write_list(daemon, count)
         daemon.set("source bench", type="file", path=daemon.directory / "list.json",
-                   services=SERVICE)
+                   services=SERVICE, accept="127.0.0.0/8")
+        daemon.set("health", probe_rate=0)  # nobody is there
         if dns_port:
             daemon.set("dns", listen=f"{daemon.dns[0]}:{dns_port}")
         daemon.start()

@@ -17,6 +17,7 @@ from tests.easim.address import Network, free_port
 from tests.system.daemon import BUILD, Daemon, end, spawn
 
 START_S = 20
+QUIET_NS = 20_000_000  # in 0.1 s
 ZONE = "eas.internal"
 CPUS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, LOAD_CPU = CPUS[0], CPUS[-1]
@@ -38,9 +39,10 @@ def on_cpu(cpu):
 
 
 def services(count, instances):
-    """name -> addresses: what all authoritative servers are given."""
+    """name -> addresses: what all authoritative servers are given. Loopback: whatever is sent to
+    them stays here."""
     numbers = iter(range(1, count * instances + 1))
-    return {f"s{s}": [f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}"
+    return {f"s{s}": [f"127.{128 + (n >> 16)}.{n >> 8 & 255}.{n & 255}"
                       for _, n in zip(range(instances), numbers)] for s in range(count)}
 
 
@@ -127,6 +129,7 @@ class Server:
             if self.process.poll() is not None or time.monotonic() > limit:
                 raise NotStarted(self.last_words())
             time.sleep(0.01)
+        self.wait_quiet()
 
     def is_ready(self):
         return answers(self.address, self.port, self.probe)
@@ -141,6 +144,16 @@ class Server:
     def write(self, name, text):
         (self.directory / name).write_text(text)
         return self.directory / name
+
+    def wait_quiet(self):
+        """Until it has done what it does at its start, such as saving lists."""
+        limit = time.monotonic() + START_S
+        before = self.cpu_ns()
+        while time.monotonic() < limit:
+            time.sleep(0.1)
+            spent, before = self.cpu_ns() - before, self.cpu_ns()
+            if spent < QUIET_NS:
+                return
 
     def cpu_ns(self):
         """Run time of all threads of all of its processes."""
@@ -204,7 +217,7 @@ class Zone(Server):
         records = [f"{name} A {ip}" for name, ips in self.lists.items() for ip in ips]
         self.write("zone", "\n".join([
             f"$ORIGIN {ZONE}.", "$TTL 1", "@ SOA @ nobody.invalid. 1 3600 1200 604800 5", "@ NS ns",
-            "ns A 10.255.255.1", *records, ""]))
+            "ns A 127.255.255.1", *records, ""]))
 
 
 class Nsd(Zone):
@@ -393,7 +406,7 @@ class Crowflyd:
     name = "crowflyd"
 
     def __init__(self, lists=None, upstream=None, port=None, cache=None, answers_max=8):
-        self.lists, self.upstream = lists or {"s0": ["10.0.0.1"]}, upstream
+        self.lists, self.upstream = lists or services(1, 1), upstream
         self.wanted_port, self.cache, self.answers_max = port, cache, answers_max
 
     def __enter__(self):
@@ -415,7 +428,9 @@ class Crowflyd:
             items = ",".join(f'{{"app":"{name}","ip":"{ip}","port":80,"weight":100}}' for ip in ips)
             (daemon.directory / name).write_text(f'{{"endpoints":{{"items":[{items}]}}}}')
         daemon.set("source bench", type="file", path=daemon.directory / "{service}", zone=ZONE,
-                   services=",".join(self.lists), poll_interval="1h")
+                   services=",".join(self.lists), poll_interval="1h", accept="127.0.0.0/8")
+        # Probes cost by the second, not by the query; and these instances would all be down.
+        daemon.set("health", probe_rate=0)
         daemon.set("dns", listen=f"{self.address}:{self.port}", answers=self.answers_max)
         if self.upstream:
             daemon.set("dns", upstream=f"{self.upstream.address}:{self.upstream.port}",
@@ -435,5 +450,6 @@ class Crowflyd:
                 if time.monotonic() > limit:
                     raise NotStarted(f"crowflyd does not answer {name}.{ZONE}")
                 time.sleep(0.01)
+        self.wait_quiet()
 
-    cpu_ns = Server.cpu_ns
+    cpu_ns, wait_quiet = Server.cpu_ns, Server.wait_quiet
