@@ -155,10 +155,11 @@ static int64_t next_round_ns(struct crow_care *care, int64_t now_ns)
 void crow_care_given(struct crow_care *care, const struct crow_addr *addr, uint16_t port,
 		     int64_t now_ns)
 {
-	struct crow_endpoint *endpoint = crow_book_find(&care->book, addr, port);
+	struct crow_endpoint *endpoint;
 
-	if (config_of(care)->probe_interval_ms == 0)
+	if (config_of(care)->probe_interval_ms == 0 || config_of(care)->probe_rate == 0)
 		return;
+	endpoint = crow_book_find(&care->book, addr, port);
 	if (endpoint == NULL && care->book.count < GIVEN_MAX)
 		endpoint = crow_book_note(&care->book, addr, port, now_ns);
 	if (endpoint == NULL)
