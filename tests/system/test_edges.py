@@ -4,6 +4,7 @@ families, and over links slower than its limits."""
 import glob
 import json
 import os
+import signal
 import socket
 import sys
 from contextlib import closing
@@ -71,6 +72,17 @@ def test_beside_another_allocator(running, easim, first, words, good):
     assert "libjemalloc" in maps and "libcrowfly" in maps
 
 
+# Pointers.
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer reports it in its own way")
+def test_an_address_that_cannot_be_read_is_the_programs_fault(running):
+    """The limit that libcrowfly(7) states. Those that no program can have are in pass_through."""
+    assert bare("fault") == ["connect EFAULT"]
+    preload = Preload(running.runtime_dir, LIBRARY)
+    assert preload.run(snippet("fault")).returncode == -signal.SIGSEGV
+
+
 # Families.
 
 
@@ -129,3 +141,18 @@ def test_a_link_slower_than_the_limit_is_learnt_of(far, how):
     found = far(150, *FAR[0], 4, *how)
     assert found.stdout == "good 4\n", found
     assert len(found.stderr.splitlines()) == 2, found.stderr
+
+
+# All silent.
+
+
+def test_a_blocking_connect_ends_where_three_instances_are_silent(running, easim):
+    """Without the library it would take the kernel's 2 minutes. The socket is as after any failure:
+    the program may use it again."""
+    for index in range(4):
+        easim.blackhole("svc_a", index)
+    running.kill()
+    loaded = loaded_by(running)
+    [[ip, port]] = endpoints(easim, "svc_b")
+    found = loaded("reconnect", *endpoints(easim)[0], ip, port)
+    assert found == ["connect ETIMEDOUT", "second 0", f"peer {ip} {port}", "SO_SNDTIMEO 0"]

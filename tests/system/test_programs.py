@@ -46,7 +46,10 @@ WEIGHTS = [1, 1_000_000, 1]
 # A blackholed instance with a time limit so long that a loop which is blocked shows beyond doubt.
 PATIENT = "patient"
 PATIENT_LIMIT = "1s"
-BLOCKED_S = 0.5
+# How much longer than without the library a loop may stand still. What a program does itself at so
+# many answers, and what else this machine does, takes longer: the best pair of runs counts.
+ADDED_S = 0.02
+PAIRS = 5
 BACKENDS = {"redis": backends.Redis, "postgres": backends.Postgres}
 
 
@@ -250,15 +253,27 @@ LOOPS = {
 def test_a_loop_turns_while_an_instance_does_not_answer(stage, name, times):
     if reason := missing(name):
         pytest.skip(reason)
-    ip, port = stage.first(PATIENT, "http")
-    found = run(*LOOPS[name], ip, port, times, environment=preload_environment(stage.runtime_dir))
+    added = []
+    for _ in range(PAIRS):
+        _, usual = turns(stage, name, stage.last(PATIENT, "http"), times, None)
+        loaded = preload_environment(stage.runtime_dir)
+        ticks, longest = turns(stage, name, stage.first(PATIENT, "http"), times, loaded)
+        # 200 ticks fit into the second for which the bad instance is tried, two if the loop blocks.
+        assert ticks >= 20
+        added.append(longest - usual)
+        if added[-1] <= ADDED_S:
+            return
+    raise AssertionError(f"the loop stood still longer than without the library, s: {added}")
+
+
+def turns(stage, name, place, times, environment):
+    """Ticks of a loop, and its longest pause, while it fetches so many answers of the good one."""
+    found = run(*LOOPS[name], *place, times, environment=environment)
     assert found.returncode == 0, found
     *answers, last = found.stdout.splitlines()
     assert sum(stage.last(PATIENT, "http")[0] in answer for answer in answers) == times
     _, ticks, _, longest = last.split()
-    # 200 ticks fit into the second for which the bad instance is tried, two if the loop blocks.
-    assert int(ticks) >= 20
-    assert float(longest) < BLOCKED_S
+    return int(ticks), float(longest)
 
 
 def test_a_programs_own_time_out_rules(stage):
