@@ -67,14 +67,15 @@ static uint8_t at_most(uint32_t count)
 	return count < CROW_TARGETS_MAX ? (uint8_t)count : CROW_TARGETS_MAX;
 }
 
+/* One is tried in any case: the one asked for, where nobody is up. */
 static void count_targets(const struct crow_snap_service *service, enum crow_family family,
 			  struct crow_decision *out)
 {
 	uint32_t own = family == CROW_V4 ? service->up4 : service->up6;
 
-	out->count = at_most(own);
+	out->count = own > 0 ? at_most(own) : 1;
 	if (family == CROW_V6)
-		out->mapped = at_most(own + service->up4) - out->count;
+		out->mapped = at_most(out->count + service->up4) - out->count;
 }
 
 /* The first instance to try, as an index into the image; CROW_SNAP_NONE if there is none. */
@@ -111,8 +112,6 @@ void crow_decide(const struct crow_image *img, const struct crow_target *asked,
 	if (service == NULL || first == NULL)
 		return;
 	count_targets(service, family_of(asked), out);
-	if (out->count == 0)
-		out->count = 1;
 	out->targets[out->drawn++] = target_of(first);
 	out->point = point;
 	out->service = owner.service;

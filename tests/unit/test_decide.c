@@ -359,6 +359,10 @@ static void test_the_other_family_is_for_dual_stack_sockets(void **state)
 {
 	static const struct fixture_item mixed[] = {
 		{"10.0.0.1", 8001, 1}, {"10.0.0.2", 8001, 1}, {"2001:db8::1", 8001, 1}};
+	static const struct fixture_item drained[] = {{"10.0.0.1", 8001, 1},
+						      {"10.0.0.2", 8001, 1},
+						      {"10.0.0.3", 8001, 1},
+						      {"2001:db8::1", 8001, 0}};
 	struct crow_target asked = target("2001:db8::1", 80), v4 = target("10.0.0.1", 80);
 	struct crow_decision decision;
 	const struct crow_image *img;
@@ -376,6 +380,17 @@ static void test_the_other_family_is_for_dual_stack_sockets(void **state)
 	assert_target(&decision, 0, "2001:db8::1", 8001);
 	assert_true(crow_addr_is_v4(&decision.targets[1].addr));
 	assert_true(crow_addr_is_v4(&decision.targets[2].addr));
+	free(published);
+	/* The only one of its family is drained: still three in all. */
+	fixture_take(&f, "one", drained, 4);
+	img = build();
+	crow_decide(img, &asked, &none_recent, 1, &decision);
+	assert_int_equal(decision.count, 1);
+	assert_int_equal(decision.mapped, 2);
+	decision.count += decision.mapped;
+	crow_decide_others(img, &asked, &decision);
+	assert_int_equal(decision.drawn, 3);
+	assert_target(&decision, 0, "2001:db8::1", 8001);
 	/* Once mapped, a socket stays so. */
 	crow_decide(img, &v4, &none_recent, 1, &decision);
 	assert_int_equal(decision.mapped, 0);
