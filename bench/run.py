@@ -107,6 +107,15 @@ def bench_pick(report):
                    most=6)
 
 
+def bench_answer(report):
+    print("an answer of our own names, without a socket")
+    found = figures("answer")
+    for instances in (800, 100000):
+        for case, what in {"": "3 of", "_near": "3 of, on the host's network,", "_one": "1 of",
+                           "_eight": "8 of", "_nodata": "no AAAA for"}.items():
+            report.row(f"{what} {instances} instances", found[f"answer_{instances}{case}"], "ns")
+
+
 def bench_attach(report):
     print("attach (open, read, check, close of the snapshot)")
     found = figures("attach")
@@ -338,6 +347,7 @@ def memory_mb(daemon, field):
 
 SUITES = {
     "pick": bench_pick,
+    "answer": bench_answer,
     "attach": bench_attach,
     "first": bench_first_picks,
     "lookup": bench_lookup,

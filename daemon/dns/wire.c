@@ -4,28 +4,26 @@
 #define LABEL_MAX     63
 #define LABEL_POINTER 0xc0
 
-/* The labels are walked where they stand; what is good is copied at once. */
+/* The labels are walked where they stand; what is good is copied at once. A label that reaches beyond
+ * the end is seen where the length of the next one would stand. */
 size_t crow_wire_get_name(struct crow_wire_reader *in, uint8_t out[CROW_WIRE_NAME_MAX])
 {
 	const uint8_t *name = in->bytes + in->at;
 	size_t left = in->failed ? 0 : in->size - in->at, size = 0;
+	size_t limit = left < CROW_WIRE_NAME_MAX ? left : CROW_WIRE_NAME_MAX;
 	uint8_t length;
 
 	do {
-		if (size == left || size == CROW_WIRE_NAME_MAX)
-			goto fail;
+		if (size >= limit || name[size] > LABEL_MAX) {
+			in->failed = true;
+			return 0;
+		}
 		length = name[size];
-		if (length > LABEL_MAX || length >= left - size ||
-		    length >= CROW_WIRE_NAME_MAX - size)
-			goto fail;
 		size += 1u + length;
 	} while (length > 0);
 	memcpy(out, name, size);
 	in->at += size;
 	return size;
-fail:
-	in->failed = true;
-	return 0;
 }
 
 bool crow_wire_skip_name(struct crow_wire_reader *in)
