@@ -397,6 +397,7 @@ static bool start(struct daemon *d, char complaint[COMPLAINT])
 		return false;
 	house.health = d->health;
 	crow_health_watch(d->health, on_health_news, d);
+	house.follow = d->follow;
 	if (!crow_dns_start(d->dns, d->publisher, d->config->runtime_dir) ||
 	    !crow_http_start(d->http, &house))
 		return false;

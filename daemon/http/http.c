@@ -438,6 +438,7 @@ bool crow_http_start(struct crow_http *http, const struct crow_http_house *house
 	http->house = *house;
 	crow_site_init(&http->site, house->table, house->demand, house->context, crow_now_ns());
 	http->site.health = house->health;
+	http->site.follow = house->follow;
 	if (house->publisher)
 		http->site.given = crow_publisher_given(house->publisher);
 	for (size_t i = 0; i < http->count; i++) {

@@ -14,6 +14,7 @@
 #include "daemon/http/history.h"
 #include "daemon/inherit.h"
 #include "daemon/publisher.h"
+#include "daemon/upstream/follow.h"
 
 struct crow_http;
 
@@ -26,6 +27,7 @@ struct crow_http_house {
 	struct crow_loop *loop;
 	struct crow_publisher *publisher;
 	const struct crow_table *table;
+	const struct crow_follow *follow; /* NULL: nobody is forwarded to */
 	const struct crow_health *health; /* NULL: none */
 	void (*demand)(void *context, const char *name);
 	void *context;

@@ -7,6 +7,7 @@
 
 #include "daemon/http/body.h"
 #include "daemon/http/view.h"
+#include "daemon/upstream/follow.h"
 
 struct crow_request {
 	const char *method, *path; /* the path is percent-decoded */
@@ -32,6 +33,7 @@ struct crow_answer {
 };
 
 struct crow_site {
+	const struct crow_follow *follow; /* whom names are forwarded to; NULL: nobody */
 	const struct crow_table *table;
 	const struct crow_given *given;   /* for the page; NULL: none */
 	const struct crow_health *health; /* likewise */

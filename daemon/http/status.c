@@ -4,6 +4,7 @@
 
 #include "daemon/counters.h"
 #include "daemon/http/json.h"
+#include "daemon/http/upstreams.h"
 
 struct doc {
 	struct crow_json json;
@@ -198,6 +199,7 @@ struct crow_body *crow_status_render(const struct crow_view *view,
 	}
 	crow_json_add(json, object, "services", new_services(&doc, scope));
 	crow_json_add(json, object, "denied", new_denied(&doc));
+	crow_json_add(json, object, "upstreams", crow_upstreams_json(json, view->upstreams));
 	crow_json_add(json, object, "counters", new_counters(&doc));
 	return crow_json_finish(json, object);
 }

@@ -10,9 +10,11 @@
 #include "daemon/health/health.h"
 #include "daemon/http/history.h"
 #include "daemon/table.h"
+#include "daemon/upstream/upstreams.h"
 #include "resolver/image.h"
 
 struct crow_view {
+	const struct crow_upstreams *upstreams; /* NULL: none are configured */
 	const struct crow_image *img;
 	const struct crow_table *table;
 	int64_t now_ns;

@@ -2,6 +2,7 @@
 when, and what is never forwarded."""
 
 import dataclasses
+import os
 import socket
 
 import dns.message
@@ -92,6 +93,50 @@ def test_a_closed_port_is_no_loss_of_time(daemon, upstream):
     daemon.start()
     assert addresses(ask(daemon, "www.example.com")) == ["192.0.2.1"]
     assert daemon.counter("forward_unreachable") > 0
+
+
+def test_a_silent_upstream_is_asked_last_until_it_answers(daemon, upstream):
+    """Each first question of a name costs a turn, until three names have."""
+    with Upstream() as second:
+        upstream.default = silent
+        daemon.set("dns", upstream=f"{endpoint(upstream)},{endpoint(second)}")
+        daemon.start()
+        for i in range(3):
+            assert addresses(ask(daemon, f"a{i}.example")) == ["192.0.2.1"]
+        assert states(daemon) == ["suspect", "up"]
+        turns = daemon.counter("forward_timeouts")
+        for i in range(20):
+            assert addresses(ask(daemon, f"b{i}.example")) == ["192.0.2.1"]
+        assert daemon.counter("forward_timeouts") <= turns + 2, "but for probes nobody waited"
+        upstream.default = answer("60 A 192.0.2.5")
+        asked = (f"c{i}.example" for i in range(10**6))
+        eventually(lambda: ask(daemon, next(asked)) and states(daemon) == ["up", "up"])
+        assert daemon.log_lines("is silent") and daemon.log_lines("answers again")
+
+
+def states(daemon):
+    return [upstream["state"] for upstream in daemon.status()["upstreams"]]
+
+
+def test_one_silent_name_condemns_nobody(forwarding, upstream):
+    upstream.on("silent.example", silent)
+    assert rcode(ask(forwarding, "silent.example")) == "SERVFAIL"
+    assert states(forwarding) == ["up"]
+    assert addresses(ask(forwarding, "www.example.com")) == ["192.0.2.1"]
+
+
+def test_stale_answers_when_nobody_answers(forwarding, upstream):
+    upstream.on("www.example.com", answer("1 A 10.9.8.7"))
+    assert addresses(ask(forwarding, "www.example.com")) == ["10.9.8.7"]
+    upstream.default = silent
+    upstream.on("www.example.com", silent)
+
+    def stale():
+        reply = ask(forwarding, "www.example.com")
+        assert addresses(reply) == ["10.9.8.7"]
+        return forwarding.counter("forward_stale") and reply.answer[0].ttl <= 30
+
+    eventually(stale)
 
 
 def test_nobody_there_is_servfail(daemon):
@@ -209,7 +254,8 @@ def test_a_loop_alone_is_servfail_and_no_storm(easim, daemon):
 # A file that names the upstreams
 
 
-def test_a_file_is_followed(daemon, upstream, tmp_path):
+@pytest.mark.skipif(os.geteuid() != 0, reason="the servers of a resolv.conf are at port 53")
+def test_a_file_is_followed(daemon, tmp_path):
     path = tmp_path / "resolv.conf"
     daemon.set("dns", upstream=path)
     daemon.start()
