@@ -167,7 +167,7 @@ static bool send_query(struct crow_forward *forward, const struct crow_flight *f
 {
 	uint8_t bytes[CROW_QUESTION_MAX];
 	struct attempt *attempt = attempt_new(forward);
-	bool edns = crow_exchange_has_edns(forward->exchange, upstream);
+	bool edns = crow_exchange_has_edns(forward->exchange, upstream, now_ns);
 	size_t size;
 
 	if (!attempt)
@@ -374,10 +374,12 @@ static bool take_reply(struct crow_forward *forward, struct crow_flight *flight,
 		return true;
 	}
 	if (message.rcode == CROW_RCODE_FORMERR && attempt->edns && !message.edns) {
-		crow_exchange_lacks_edns(forward->exchange, attempt->upstream);
+		crow_exchange_set_edns(forward->exchange, attempt->upstream, false, now_ns);
 		flight->asked &= (crow_upstream_set)~bit;
 		return false;
 	}
+	if (message.rcode == CROW_RCODE_FORMERR) /* OPT or not, it was not that */
+		crow_exchange_set_edns(forward->exchange, attempt->upstream, true, now_ns);
 	count_failure(message.rcode);
 	flight->failed |= bit;
 	/* Without an OPT record, which the asker may not have, no more than 15 can be said. */

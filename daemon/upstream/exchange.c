@@ -10,6 +10,9 @@
 #define USES_MAX   1000
 #define USE_MAX_NS (60 * INT64_C(1000000000))
 
+/* How long a server is asked without EDNS. */
+#define PLAIN_NS (600 * INT64_C(1000000000))
+
 struct slot {
 	struct crow_channel *channel; /* NULL: not drawn yet */
 	unsigned uses;
@@ -19,7 +22,7 @@ struct slot {
 
 struct pool {
 	struct slot slots[POOL];
-	bool lacks_edns;
+	int64_t edns_from_ns; /* it is asked with EDNS from then on */
 };
 
 struct crow_exchange {
@@ -56,14 +59,14 @@ void crow_exchange_free(struct crow_exchange *exchange)
 static bool is_worn(const struct slot *slot, const struct pool *pool, int64_t now_ns)
 {
 	return slot->uses >= USES_MAX || now_ns - slot->made_ns >= USE_MAX_NS ||
-	       slot->edns == pool->lacks_edns;
+	       slot->edns != (now_ns >= pool->edns_from_ns);
 }
 
 /* False: something is under way in it, or there is no memory. */
 static bool renew(struct crow_exchange *exchange, size_t upstream, struct slot *slot,
 		  int64_t now_ns)
 {
-	bool edns = !exchange->pools[upstream].lacks_edns;
+	bool edns = crow_exchange_has_edns(exchange, upstream, now_ns);
 	struct crow_channel *channel;
 
 	if (slot->channel && !crow_channel_is_idle(slot->channel))
@@ -105,14 +108,15 @@ void crow_exchange_send(struct crow_exchange *exchange, size_t upstream, const u
 		hook(context, CROW_CHANNEL_ERROR, NULL, 0);
 }
 
-bool crow_exchange_has_edns(const struct crow_exchange *exchange, size_t upstream)
+bool crow_exchange_has_edns(const struct crow_exchange *exchange, size_t upstream, int64_t now_ns)
 {
-	return !exchange->pools[upstream].lacks_edns;
+	return now_ns >= exchange->pools[upstream].edns_from_ns;
 }
 
-void crow_exchange_lacks_edns(struct crow_exchange *exchange, size_t upstream)
+void crow_exchange_set_edns(struct crow_exchange *exchange, size_t upstream, bool has,
+			    int64_t now_ns)
 {
-	exchange->pools[upstream].lacks_edns = true;
+	exchange->pools[upstream].edns_from_ns = has ? now_ns : now_ns + PLAIN_NS;
 }
 
 void crow_exchange_expire(struct crow_exchange *exchange)

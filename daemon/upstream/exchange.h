@@ -25,10 +25,11 @@ void crow_exchange_free(struct crow_exchange *exchange);
 void crow_exchange_send(struct crow_exchange *exchange, size_t upstream, const uint8_t *query,
 			size_t size, int64_t now_ns, crow_channel_hook *hook, void *context);
 
-/* RFC 6891 7: a server that answers FORMERR to a query with OPT, and none without, has no EDNS. It
- * is asked without from then on, until the list changes. */
-bool crow_exchange_has_edns(const struct crow_exchange *exchange, size_t upstream);
-void crow_exchange_lacks_edns(struct crow_exchange *exchange, size_t upstream);
+/* RFC 6891 7: a server that answers FORMERR to a query with OPT, and something else without, has no
+ * EDNS. It is asked without for a while, since it may have been the one question's fault. */
+bool crow_exchange_has_edns(const struct crow_exchange *exchange, size_t upstream, int64_t now_ns);
+void crow_exchange_set_edns(struct crow_exchange *exchange, size_t upstream, bool has,
+			    int64_t now_ns);
 
 /* Once a second: ends what nobody answered. */
 void crow_exchange_expire(struct crow_exchange *exchange);
