@@ -10,7 +10,7 @@ DOCDIR  := $(PREFIX)/share/doc/crowfly
 # What is made of the table of options: the middle of crowfly.conf(5), and the sample.
 MADE := $(BUILD)/docs/crowfly.conf.5 $(BUILD)/docs/crowfly.conf $(BUILD)/docs/crowfly.service
 MANUALS  := docs/man/crowfly.1 docs/man/libcrowfly.7 docs/man/crowflyd.8 $(BUILD)/docs/crowfly.conf.5
-EXAMPLES := docs/examples/crowfly.socket docs/examples/resolved-crowfly.conf docs/examples/dnsmasq-crowfly.conf \
+EXAMPLES := docs/examples/crowfly.socket docs/examples/resolved-crowfly.conf docs/examples/dnsmasq-crowfly.conf docs/examples/resolv.conf \
             docs/examples/alerts.yml docs/examples/grafana-dashboard.json $(BUILD)/docs/crowfly.conf
 
 $(BUILD)/docs/manual: $(BUILD)/docs/manual.o $(BUILD)/libcrowfly-daemon.a $(BUILD)/libcrowfly-resolver.a
