@@ -281,7 +281,8 @@ struct crow_channel *crow_channel_new_lookups(struct crow_loop *loop,
 		.ndots = (int)conf->ndots,
 		.domains = domains,
 		.ndomains = (int)conf->search_count,
-		.lookups = (char *)(uintptr_t) "fb",
+		/* c-ares 1.18 leaks a query that there is no server for. */
+		.lookups = (char *)(uintptr_t)(conf->server_count > 0 ? "fb" : "f"),
 	};
 
 	for (size_t i = 0; i < conf->search_count; i++)
