@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/dns/cache.h"
 #include "daemon/dns/socket.h"
 #include "daemon/dns/worker.h"
 #include "daemon/log.h"
@@ -102,7 +103,11 @@ static void say_where_others_go(const struct crow_dns *dns)
 		crow_addr_format(&at->addr, at->port, list + strlen(list));
 	}
 	if (dns->upstreams->count > 0)
-		crow_log(CROW_LOG_INFO, "names of others are forwarded to %s", list);
+		crow_log(CROW_LOG_INFO,
+			 "names of others are forwarded to %s; answers are kept in %zu KiB", list,
+			 dns->cache_entries > 0
+				 ? dns->count * crow_cache_memory(dns->cache_entries) / 1024
+				 : 0);
 }
 
 bool crow_dns_start(struct crow_dns *dns, struct crow_publisher *publisher, const char *runtime_dir)
