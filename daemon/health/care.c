@@ -13,8 +13,10 @@
  * here; a program that keeps an address for longer is one that would not ask again anyway. */
 #define GIVEN_NS (60 * SECOND_NS)
 
-/* What nothing happened to for so long is forgotten; until then people can see its history. */
-#define FORGET_NS (600 * SECOND_NS)
+/* What nothing happened to for so long is forgotten; until then people can see its history. What was
+ * never down has none: reports alone, of which a user has 50 in a second, cannot fill the book. */
+#define FORGET_NS       (600 * SECOND_NS)
+#define FORGET_BLANK_NS (60 * SECOND_NS)
 
 /* How often that is looked for. */
 #define SWEEP_NS (60 * SECOND_NS)
@@ -63,14 +65,12 @@ void crow_care_fini(struct crow_care *care)
 
 /* ---- who is in the book ---- */
 
-struct crow_endpoint *crow_care_listed(struct crow_care *care, const struct crow_service *service,
-				       const struct crow_addr *addr, uint16_t port, int64_t now_ns)
+bool crow_care_is_listed(const struct crow_service *service, const struct crow_addr *addr,
+			 uint16_t port)
 {
 	size_t item = crow_list_find(&service->list, addr, port);
 
-	if (item == service->list.count || service->list.items[item].weight == 0)
-		return NULL;
-	return crow_book_note(&care->book, addr, port, now_ns);
+	return item < service->list.count && service->list.items[item].weight > 0;
 }
 
 static bool is_listed(const struct crow_care *care, const struct crow_endpoint *endpoint)
@@ -129,17 +129,27 @@ void crow_care_configure(struct crow_care *care, int64_t now_ns)
 
 /* ---- hints ---- */
 
-bool crow_care_is_news(const struct crow_endpoint *endpoint, int64_t now_ns)
+bool crow_care_is_news(const struct crow_care *care, const struct crow_addr *addr, uint16_t port,
+		       int64_t now_ns)
 {
-	struct crow_endpoint as_if = *endpoint;
+	const struct crow_endpoint *endpoint = crow_book_find(&care->book, addr, port);
+	struct crow_endpoint as_if;
 
+	if (endpoint == NULL)
+		return true;
+	as_if = *endpoint;
 	return crow_endpoint_report(&as_if, now_ns) != CROW_ENDPOINT_NEVER;
 }
 
-void crow_care_report(struct crow_care *care, struct crow_endpoint *endpoint, int64_t now_ns)
+void crow_care_report(struct crow_care *care, const struct crow_addr *addr, uint16_t port,
+		      int64_t now_ns)
 {
-	int64_t due_ns = crow_endpoint_report(endpoint, now_ns);
+	struct crow_endpoint *endpoint = crow_book_note(&care->book, addr, port, now_ns);
+	int64_t due_ns;
 
+	if (endpoint == NULL)
+		return;
+	due_ns = crow_endpoint_report(endpoint, now_ns);
 	if (due_ns < endpoint->due_ns)
 		crow_book_set_due(&care->book, endpoint, due_ns);
 }
@@ -324,9 +334,10 @@ static void forget_what_is_past(struct crow_care *care, int64_t now_ns)
 
 	for (size_t i = book->count; i-- > 0;) {
 		struct crow_endpoint *endpoint = book->all[i];
+		int64_t after_ns = endpoint->ejections > 0 ? FORGET_NS : FORGET_BLANK_NS;
 
 		if (endpoint->state == CROW_ENDPOINT_UP && !endpoint->probing &&
-		    now_ns - endpoint->told_ns >= FORGET_NS)
+		    now_ns - endpoint->told_ns >= after_ns)
 			crow_book_forget(book, endpoint);
 	}
 	care->sweep_ns = now_ns + SWEEP_NS;

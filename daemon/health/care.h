@@ -25,13 +25,16 @@ bool crow_care_init(struct crow_care *care, struct crow_table *table, uint64_t s
 		    int64_t now_ns);
 void crow_care_fini(struct crow_care *care);
 
-/* The endpoint of an instance that a service has and that may be picked; NULL if it has none such:
- * nobody makes us connect to anything else. Also NULL if the book is full. */
-struct crow_endpoint *crow_care_listed(struct crow_care *care, const struct crow_service *service,
-				       const struct crow_addr *addr, uint16_t port, int64_t now_ns);
+/* Whether a service has that instance, and it may be picked: nobody makes us connect to anything
+ * else, so that only such are reported or given. */
+bool crow_care_is_listed(const struct crow_service *service, const struct crow_addr *addr,
+			 uint16_t port);
 /* Whether a report of it would cause a probe, rather than tell what is being found out. */
-bool crow_care_is_news(const struct crow_endpoint *endpoint, int64_t now_ns);
-void crow_care_report(struct crow_care *care, struct crow_endpoint *endpoint, int64_t now_ns);
+bool crow_care_is_news(const struct crow_care *care, const struct crow_addr *addr, uint16_t port,
+		       int64_t now_ns);
+/* A program could not connect to it. Does nothing if the book is full. */
+void crow_care_report(struct crow_care *care, const struct crow_addr *addr, uint16_t port,
+		      int64_t now_ns);
 /* DNS gave it to somebody. */
 void crow_care_given(struct crow_care *care, const struct crow_addr *addr, uint16_t port,
 		     int64_t now_ns);

@@ -93,28 +93,23 @@ void crow_health_report(struct crow_health *health, const struct crow_report *re
 {
 	const struct crow_service *service = crow_table_find(health->table, report->name);
 	int64_t now_ns = crow_now_ns();
-	struct crow_endpoint *endpoint = NULL;
+	bool news;
 
-	if (service != NULL)
-		endpoint = crow_care_listed(&health->care, service, &report->addr, report->port,
-					    now_ns);
-	if (endpoint == NULL) {
+	if (service == NULL || !crow_care_is_listed(service, &report->addr, report->port)) {
 		crow_count(reports_unknown);
 		return;
 	}
-	if (!crow_care_is_news(endpoint, now_ns)) {
+	news = crow_care_is_news(&health->care, &report->addr, report->port, now_ns);
+	if (!news) {
 		crow_count(reports_known);
-		crow_care_report(&health->care, endpoint, now_ns);
-		return;
-	}
-	if (!crow_limit_take(&health->processes, (uint64_t)sender->pid, now_ns) ||
-	    !crow_limit_take(&health->users, sender->uid, now_ns)) {
+	} else if (!crow_limit_take(&health->processes, (uint64_t)sender->pid, now_ns) ||
+		   !crow_limit_take(&health->users, sender->uid, now_ns)) {
 		crow_count(reports_limited);
 		return;
 	}
-	tell(health, CROW_HEALTH_FAILOVER, endpoint);
-	crow_care_report(&health->care, endpoint, now_ns);
-	schedule(health);
+	crow_care_report(&health->care, &report->addr, report->port, now_ns);
+	if (news)
+		schedule(health);
 }
 
 static void on_named(void *context, const struct crow_snap_instance *instance)
@@ -240,7 +235,8 @@ struct crow_health *crow_health_new(struct crow_loop *loop, struct crow_table *t
 		return NULL;
 	}
 	crow_given_watch(crow_publisher_given(publisher), on_named, health);
-	crow_timer_set(loop, &health->sweep_timer, now_ns + SWEEP_NS);
+	if (table->config->dns_listen.count > 0) /* which a reload does not change */
+		crow_timer_set(loop, &health->sweep_timer, now_ns + SWEEP_NS);
 	return health;
 }
 

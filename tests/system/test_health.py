@@ -14,9 +14,9 @@ import time
 import pytest
 
 from tests.easim import Easim
-from tests.system.daemon import BUILD, Daemon, eventually, preload_environment
+from tests.system.daemon import BUILD, SANITIZED, Daemon, eventually, preload_environment
 from tests.system.lookup import addresses, ask
-from tests.system.snippet import UNDER_ASAN, snippet
+from tests.system.snippet import snippet
 from tests.system.stepper import Steppers
 
 NAME = "svc_a.eas.internal"
@@ -385,7 +385,7 @@ def report_from_another_process(daemon, instance, service):
     subprocess.run([sys.executable, "-c", send, where, what], check=True)
 
 
-FLOOD = 50_000 if UNDER_ASAN else 1_000_000
+FLOOD = 50_000 if SANITIZED else 1_000_000
 
 
 def cpu_s(pid):

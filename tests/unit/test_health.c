@@ -398,11 +398,9 @@ static void all_say(enum crow_evidence evidence)
 static void report(const char *name, size_t item)
 {
 	const struct crow_item *at = &service_named(name)->list.items[item];
-	struct crow_endpoint *endpoint =
-		crow_care_listed(&care, service_named(name), &at->addr, at->port, now_ns);
 
-	assert_non_null(endpoint);
-	crow_care_report(&care, endpoint, now_ns);
+	assert_true(crow_care_is_listed(service_named(name), &at->addr, at->port));
+	crow_care_report(&care, &at->addr, at->port, now_ns);
 }
 
 static uint8_t share(const char *name, size_t item)
@@ -614,6 +612,23 @@ static void test_who_stays_in_the_list_stays_out_of_picks(void **state)
 	assert_int_equal(share("one", 0), 100);
 }
 
+/* Who was down is shown for ten minutes more, who never was for one. */
+static void test_what_is_long_past_is_forgotten(void **state)
+{
+	(void)state;
+	all_say(CROW_EVIDENCE_OK);
+	world[1] = CROW_EVIDENCE_REFUSED;
+	report("one", 0);
+	report("one", 1);
+	run(10);
+	world[1] = CROW_EVIDENCE_OK;
+	run(130000);
+	assert_int_equal(care.book.count, 1);
+	assert_int_equal(care.book.all[0]->port, 8001);
+	run(600000);
+	assert_int_equal(care.book.count, 0);
+}
+
 static void test_who_is_drained_is_left_alone(void **state)
 {
 	static const struct fixture_item drained[] = {{"10.0.0.1", 8001, 0},
@@ -631,8 +646,8 @@ static void test_who_is_drained_is_left_alone(void **state)
 	fixture_take(&f, "one", drained, 4);
 	run(20000);
 	assert_int_equal(probed[1], before);
-	assert_null(crow_care_listed(&care, service_named("one"),
-				     &service_named("one")->list.items[0].addr, 8001, now_ns));
+	assert_false(crow_care_is_listed(service_named("one"),
+					 &service_named("one")->list.items[0].addr, 8001));
 	fixture_take(&f, "one", four, 4);
 	assert_int_equal(share("one", 0), 100);
 }
@@ -642,9 +657,9 @@ static void test_what_nobody_has_is_not_probed(void **state)
 	struct crow_addr addr = address(99);
 
 	(void)state;
-	assert_null(crow_care_listed(&care, service_named("one"), &addr, 8001, now_ns));
+	assert_false(crow_care_is_listed(service_named("one"), &addr, 8001));
 	addr = service_named("one")->list.items[0].addr;
-	assert_null(crow_care_listed(&care, service_named("one"), &addr, 22, now_ns));
+	assert_false(crow_care_is_listed(service_named("one"), &addr, 22));
 	crow_care_given(&care, &addr, 22, now_ns); /* of an older image */
 	run(1000);
 	assert_int_equal(care.book.count, 0);
@@ -917,6 +932,7 @@ int main(void)
 		TEST(test_an_address_of_two_services_is_probed_once),
 		TEST(test_who_leaves_the_list_is_forgotten),
 		TEST(test_who_stays_in_the_list_stays_out_of_picks),
+		TEST(test_what_is_long_past_is_forgotten),
 		TEST(test_who_is_drained_is_left_alone),
 		TEST(test_what_nobody_has_is_not_probed),
 		TEST(test_what_dns_gave_is_probed_for_a_minute),
