@@ -349,6 +349,17 @@ static void put_card(struct crow_text *text, const struct crow_view *view,
 	crow_text_put(text, "</article>\n");
 }
 
+/* In a row of its own, as wide as the table. */
+static void put_line_trouble(struct crow_text *text, const struct crow_view *view,
+			     const struct crow_view_service *service)
+{
+	if (!service->stale && !service->lost_ns && service->snap->count > 0)
+		return;
+	crow_text_put(text, "<tr class=\"sentence\"><td colspan=\"7\">");
+	put_trouble(text, view, service);
+	crow_text_put(text, "</td></tr>\n");
+}
+
 static void put_line(struct crow_text *text, const struct crow_view *view,
 		     const struct crow_view_service *service)
 {
@@ -357,7 +368,6 @@ static void put_line(struct crow_text *text, const struct crow_view *view,
 	crow_text_html(text, "<tr class=\"%s\"><td class=\"name\">",
 		       crow_view_is_troubled(service) ? "troubled" : "well");
 	put_service_link(text, service->name);
-	put_trouble(text, view, service);
 	crow_text_put(text, "</td><td>");
 	crow_part_counts(text, service);
 	crow_text_put(text, "</td><td class=\"num\">");
@@ -371,6 +381,7 @@ static void put_line(struct crow_text *text, const struct crow_view *view,
 	crow_text_put(text, "</td><td>");
 	crow_part_probes(text, view, service->name);
 	crow_text_put(text, "</td></tr>\n");
+	put_line_trouble(text, view, service);
 }
 
 /* ---- all services ---- */
@@ -401,8 +412,9 @@ static void put_verdict(struct crow_text *text, const struct sums *sums)
 
 static void put_tile(struct crow_text *text, const char *look, uint64_t value, const char *what)
 {
-	crow_text_html(text, "<div class=\"%s%s\"><dd>%lu</dd><dt>%s</dt></div>\n", look,
-		       value ? "" : " zero", (unsigned long)value, what);
+	crow_text_html(text, "<div class=\"%s%s\"><dd>", look, value ? "" : " zero");
+	crow_part_number(text, value);
+	crow_text_html(text, "</dd><dt>%s</dt></div>\n", what);
 }
 
 static void put_tiles(struct crow_text *text, const struct sums *sums)

@@ -1,6 +1,21 @@
 #include "daemon/http/parts.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* ---- numbers ---- */
+
+void crow_part_number(struct crow_text *text, uint64_t value)
+{
+	char digits[24];
+	int length = snprintf(digits, sizeof(digits), "%lu", (unsigned long)value);
+
+	for (int i = 0; i < length; i++) {
+		if (i > 0 && length > 4 && (length - i) % 3 == 0)
+			crow_text_put(text, "&#8239;");
+		crow_text_put_bytes(text, &digits[i], 1);
+	}
+}
 
 /* ---- ages ---- */
 
@@ -149,7 +164,7 @@ void crow_part_failovers(struct crow_text *text, const struct crow_view *view, c
 	crow_text_put(text, "<span class=\"trend\" title=\"failovers, the last ten minutes\">");
 	open_curve(text);
 	put_strokes(text, "warn", points, largest(points, 4));
-	crow_text_html(text, "</svg><b>%u</b></span>", sum);
+	crow_text_html(text, "</svg><b%s>%u</b></span>", sum ? "" : " class=\"zero\"", sum);
 }
 
 void crow_part_probes(struct crow_text *text, const struct crow_view *view, const char *service)
@@ -163,7 +178,7 @@ void crow_part_probes(struct crow_text *text, const struct crow_view *view, cons
 	open_curve(text);
 	put_strokes(text, "good", good, largest(good, most));
 	put_strokes(text, "bad", bad, largest(good, most));
-	crow_text_html(text, "</svg><b>%u</b> ok", oks);
+	crow_text_html(text, "</svg><b%s>%u</b> ok", oks ? "" : " class=\"zero\"", oks);
 	if (fails > 0)
 		crow_text_html(text, ", <b class=\"bad\">%u</b> failed", fails);
 	crow_text_put(text, "</span>");

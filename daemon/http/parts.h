@@ -8,6 +8,9 @@
 #include "daemon/http/text.h"
 #include "daemon/http/view.h"
 
+/* With thin spaces between thousands: 100 000. */
+void crow_part_number(struct crow_text *text, uint64_t value);
+
 /* "12 s", "3 min", "2 h 5 min", "4 d 2 h"; in words, so that nobody reads 300 as minutes. */
 void crow_part_age(struct crow_text *text, int64_t seconds);
 /* The same since a moment; "never" if ever is false. */

@@ -29,6 +29,7 @@ def browser():
 @pytest.fixture
 def tab(browser):
     """The browser as a desktop window. What it complains of at the end is a failure."""
+    browser.go("about:blank")  # a page of the last test asks for a daemon that is gone
     browser.window(1000, 700)
     browser.complaints.clear()
     yield browser

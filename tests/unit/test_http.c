@@ -20,7 +20,7 @@
 #include "daemon/http/http.h"
 #include "tests/unit/fixture.h"
 
-#define REPLY_MAX 16384
+#define REPLY_MAX 65536
 
 struct site {
 	struct fixture fixture;
@@ -249,6 +249,41 @@ static void test_head_has_no_body(void **state)
 	assert_string_equal(body(reply), "");
 }
 
+/* The head of a reply without its Date, which may be of another second. */
+static void copy_head(const char *reply, char *out)
+{
+	const char *date = strstr(reply, "Date: ");
+	size_t before;
+
+	assert_non_null(date);
+	before = (size_t)(date - reply);
+	memcpy(out, reply, before);
+	strcpy(out + before, strchr(date, '\n') + 1);
+	*strstr(out, "\r\n\r\n") = '\0';
+}
+
+static void test_head_has_the_same_head(void **state)
+{
+	static const char *const paths[] = {"/", "/metrics", "/readyz", "/nothing",
+					    "/api/v1/servicediscovery/upstreams/one"};
+	char request[256], reply[REPLY_MAX], get[REPLY_MAX], head[REPLY_MAX];
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: localhost\r\n" CLOSE,
+			 paths[i]);
+		exchange(*state, request, reply);
+		copy_head(reply, get);
+		snprintf(request, sizeof(request), "HEAD %s HTTP/1.1\r\nHost: localhost\r\n" CLOSE,
+			 paths[i]);
+		exchange(*state, request, reply);
+		copy_head(reply, head);
+		*strstr(get, "Content-Length: ") = '\0'; /* the last but those of the connection */
+		*strstr(head, "Content-Length: ") = '\0';
+		assert_string_equal(head, get);
+		assert_string_equal(body(reply), "");
+	}
+}
+
 static void test_other_methods(void **state)
 {
 	static const char *const requests[] = {
@@ -452,6 +487,7 @@ int main(void)
 		SITE_TEST(test_health),
 		SITE_TEST(test_status),
 		SITE_TEST(test_head_has_no_body),
+		SITE_TEST(test_head_has_the_same_head),
 		SITE_TEST(test_other_methods),
 		SITE_TEST(test_unknown_path),
 		SITE_TEST(test_host),
