@@ -185,17 +185,21 @@ static bool rest_init(struct rest *rest, const struct crow_image *img,
 	return true;
 }
 
-/* One of what is left, by its arc. In a damaged image, where arcs overlap, perhaps one that is out. */
+/* One of what is left, by its arc: as many stand before it as arcs end at or below the place. To
+ * count them all is quicker than to stop, since where to stop is a guess that no processor gets
+ * right. In a damaged image, where arcs overlap, it is perhaps one that is out. */
 static uint32_t draw(const struct rest *rest, uint64_t point)
 {
-	uint64_t at = (uint64_t)((unsigned __int128)point * rest->sum >> 64);
-	uint32_t i = 0;
+	uint64_t at = (uint64_t)((unsigned __int128)point * rest->sum >> 64), end = 0;
+	uint32_t before = 0;
 
 	if (rest->sum == 0)
 		return CROW_SNAP_NONE;
-	while (i + 1 < rest->count && at >= rest->arcs[i])
-		at -= rest->arcs[i++];
-	return rest->first + i;
+	for (uint32_t i = 0; i < rest->count; i++) {
+		end += rest->arcs[i];
+		before += end <= at;
+	}
+	return rest->first + (before < rest->count ? before : rest->count - 1);
 }
 
 size_t crow_pick_more(const struct crow_image *img, uint32_t index, enum crow_family family,
