@@ -173,6 +173,7 @@ void crow_story_instance(struct crow_story *story, const char *name, const struc
 
 	out->given = number_member(instance, "given");
 	out->given_of = number_member(service, "given");
+	out->health = text_member(instance, "health");
 	out->since_s = number_member(instance, "since_s");
 	out->why = text_member(instance, "why");
 }

@@ -16,10 +16,11 @@ struct crow_story_service {
 };
 
 struct crow_story_instance {
-	int64_t given;    /* picks by DNS in the last minute; -1: unknown */
-	int64_t given_of; /* of so many of its service */
-	int64_t since_s;  /* how long it is in its state; -1: unknown */
-	const char *why;  /* "" if there is nothing to say */
+	int64_t given;      /* picks by DNS in the last minute; -1: unknown */
+	int64_t given_of;   /* of so many of its service */
+	const char *health; /* "suspect", "ejected" or "kept"; "" where all is well, or unknown */
+	int64_t since_s;    /* how long; -1: unknown */
+	const char *why;    /* "" if there is nothing to say */
 };
 
 /* Asks the daemon of that snapshot for one service (its name in discovery), or for all (NULL). NULL

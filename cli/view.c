@@ -197,6 +197,8 @@ void crow_view_json_instance(FILE *out, const struct crow_image *img,
 	if (told) {
 		put_json_number(out, "since_s", told->since_s);
 		put_json_number(out, "given", told->given);
+		fputs(",\"health\":", out);
+		crow_json_string(out, told->health);
 		fputs(",\"why\":", out);
 		crow_json_string(out, told->why);
 	}
@@ -238,6 +240,17 @@ static void put_since(const struct crow_term *term, const struct crow_story_inst
 	fprintf(term->out, "%-*s", SINCE_COLUMNS, age);
 }
 
+/* The state, or what stands against an instance that is picked all the same. */
+static void put_state(const struct crow_term *term, const struct crow_snap_instance *instance,
+		      const struct crow_story_instance *told)
+{
+	if (told && *told->health && instance->state == CROW_STATE_UP)
+		crow_term_put(term, CROW_WARN, STATE_COLUMNS, told->health);
+	else
+		crow_term_put(term, crow_view_tint(instance), STATE_COLUMNS,
+			      crow_view_state(instance));
+}
+
 void crow_view_put_instance(const struct crow_term *term, const struct crow_image *img,
 			    const struct crow_snap_service *service,
 			    const struct crow_snap_instance *instance,
@@ -252,7 +265,7 @@ void crow_view_put_instance(const struct crow_term *term, const struct crow_imag
 	if (told)
 		put_given(term, told);
 	fputs("  ", term->out);
-	crow_term_put(term, crow_view_tint(instance), STATE_COLUMNS, crow_view_state(instance));
+	put_state(term, instance, told);
 	if (told)
 		put_since(term, told);
 	if (told && *told->why) {

@@ -59,6 +59,8 @@ static struct json_object *new_instance(const void *context, size_t i)
 	crow_json_add_number(json, object, "weight", instance->weight);
 	crow_json_add_string(json, object, "state", crow_view_state(instance->state));
 	crow_json_add_string(json, object, "app", crow_image_string(img, instance->app));
+	crow_json_add_number(json, object, "given",
+			     crow_view_picks_of(slice->doc->view, &slice->service, instance));
 	add_health(slice->doc, object, slice->service.polled, instance);
 	return object;
 }
@@ -126,6 +128,7 @@ static struct json_object *new_service(struct doc *doc, const struct crow_view_s
 	crow_json_add_bool(json, object, "stale", service->stale);
 	crow_json_add_age(json, object, "list_age_s", snap->taken_wall_s != 0, snap->taken_boot_ns);
 	crow_json_add(json, object, "counts", new_counts(doc, service));
+	crow_json_add_number(json, object, "given", crow_view_picks(doc->view, service));
 	crow_json_add(json, object, "instances", new_instances(doc, service));
 	crow_json_add(json, object, "tombstones", new_tombstones(doc, service->polled));
 	if (service->polled)

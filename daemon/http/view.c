@@ -96,8 +96,8 @@ double crow_view_part(const struct crow_view *view, const struct crow_view_servi
 	return (double)(uppers[i] - (i ? uppers[i - 1] : 0)) / 18446744073709551616.0;
 }
 
-static uint32_t picks_of(const struct crow_view *view, const struct crow_view_service *service,
-			 const struct crow_snap_instance *snap)
+uint32_t crow_view_picks_of(const struct crow_view *view, const struct crow_view_service *service,
+			    const struct crow_snap_instance *snap)
 {
 	if (!view->given)
 		return 0;
@@ -110,8 +110,8 @@ uint32_t crow_view_picks(const struct crow_view *view, const struct crow_view_se
 	uint32_t sum = 0;
 
 	for (uint32_t i = 0; i < service->snap->count; i++)
-		sum += picks_of(view, service,
-				crow_image_instance(view->img, service->snap->first + i));
+		sum += crow_view_picks_of(view, service,
+					  crow_image_instance(view->img, service->snap->first + i));
 	return sum;
 }
 
@@ -128,7 +128,7 @@ bool crow_view_instance(const struct crow_view *view, const struct crow_view_ser
 		.snap = snap,
 		.app = crow_image_string(view->img, snap->app),
 		.asked = crow_view_part(view, service, i),
-		.given = picks ? (double)picks_of(view, service, snap) / picks : -1,
+		.given = picks ? (double)crow_view_picks_of(view, service, snap) / picks : -1,
 	};
 	if (view->health && service->polled)
 		crow_health_get(view->health, service->polled, &snap->addr, snap->port,

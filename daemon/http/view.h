@@ -57,7 +57,9 @@ bool crow_view_instance(const struct crow_view *view, const struct crow_view_ser
 /* Which part of the circle of picks the i-th instance has, 0 to 1. */
 double crow_view_part(const struct crow_view *view, const struct crow_view_service *service,
 		      uint32_t i);
-/* How often DNS picked any instance of the service in the last minute. */
+/* How often DNS picked an instance of the service in the last minute, and how often any of them. */
+uint32_t crow_view_picks_of(const struct crow_view *view, const struct crow_view_service *service,
+			    const struct crow_snap_instance *snap);
 uint32_t crow_view_picks(const struct crow_view *view, const struct crow_view_service *service);
 
 /* An eye should fall on it: it is stale, has no list, or has instances that are down. */

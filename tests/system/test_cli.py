@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.system.daemon import BUILD, eventually, run
+from tests.system.lookup import ask
 
 NAME = "svc_a.eas.internal"
 
@@ -82,6 +83,26 @@ def test_status_tells_of_the_last_poll(easim, running, crowfly):
     assert told["poll"]["outcome"] == "status"
     assert "500" in told["poll"]["detail"]
     assert "500" in crowfly("status", "svc_b").stdout
+
+
+def test_status_tells_who_was_given_and_who_is_down(easim, running, crowfly):
+    easim.kill("svc_a", 0)
+    victim = easim.instances("svc_a")[0]
+
+    def rows():
+        """What DNS gave lately is probed."""
+        for _ in range(20):
+            ask(running, NAME)
+        (told,) = json.loads(crowfly("status", "--json", "svc_a").stdout)["services"]
+        return {i["address"]: i for i in told["instances"]}
+
+    eventually(lambda: rows()[victim["ip"]]["state"] == "ejected", what="the dead one is ejected")
+    found = rows()
+    assert found[victim["ip"]]["health"] == "ejected"
+    assert found[victim["ip"]]["why"] == "connect refused"
+    assert all(row["why"] == "" for ip, row in found.items() if ip != victim["ip"])
+    eventually(lambda: sum(row["given"] for row in rows().values()) >= 40, what="picks are counted")
+    assert re.search(r"ejected +\d+ s +connect refused", crowfly("status", "svc_a").stdout)
 
 
 def test_status_without_pages_shows_the_snapshot(daemon, crowfly):
