@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.system.daemon import BOUND_S
+from tests.system.daemon import BOUND_S, Daemon
+from tests.system.netns import own_network
 
 STATUS = "/api/v1/status"
 
@@ -97,6 +98,33 @@ def test_another_host_is_refused_unless_it_is_allowed(daemon):
     daemon.set("http", listen=f"0.0.0.0:{port}", allow="192.0.2.0/24")
     daemon.start()
     assert daemon.get("/healthz") == (200, b"ok\n")
+
+
+def asks_from(source, server):
+    """The status of a GET by a host with that address."""
+    connection = http.client.HTTPConnection(server, 9550, BOUND_S, source_address=(source, 0))
+    try:
+        connection.request("GET", STATUS)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_other_hosts_need_allow():
+    """Asked for each request: a reload changes it at once."""
+    with own_network("192.0.2.1/32", "192.0.2.2/32", "198.51.100.2/32"), Daemon() as guarded:
+        guarded.source(endpoint="http://127.0.0.1:1", services="svc_a")
+        guarded.set("http", listen="192.0.2.1:9550", allow="192.0.2.2/31")
+        guarded.start()
+        assert asks_from("192.0.2.2", "192.0.2.1") == 200
+        assert asks_from("192.0.2.1", "192.0.2.1") == 200, "this host itself"
+        assert asks_from("198.51.100.2", "192.0.2.1") == 403
+        guarded.set("http", allow="198.51.100.0/24")
+        guarded.reload()
+        guarded.wait_log("reloaded")
+        assert asks_from("198.51.100.2", "192.0.2.1") == 200
+        assert asks_from("192.0.2.2", "192.0.2.1") == 403
+        assert guarded.stop() == 0, guarded.log()
 
 
 def test_head(running):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.system import lookup
 from tests.system.conftest import WEIGHTS
 from tests.system.daemon import BOUND_S, eventually
 
@@ -89,6 +90,20 @@ def test_the_last_good_list_serves_on(running, easim):
         easim.fault(fault)
         running.wait_polls(3)
         assert strict(ask(running, PATHS[0] + "svc_a")[2]) == good
+
+
+def test_who_is_ejected_is_withheld(running, easim):
+    easim.kill("svc_a", 2)
+    gone = easim.instances("svc_a")[2]
+
+    def is_ejected():
+        lookup.ask(running, "svc-a.eas.internal")  # what DNS gives is probed
+        return running.service("svc_a")["counts"]["ejected"] == 1
+
+    eventually(is_ejected, what="an ejected instance")
+    shown = strict(ask(running, PATHS[0] + "svc_a")[2])
+    assert len(shown) == len(WEIGHTS) - 1
+    assert (gone["ip"], gone["port"]) not in shown
 
 
 def test_unknown(running):
