@@ -76,6 +76,7 @@ def test_a_cold_start_where_resolv_conf_names_crowflyd_alone(daemon, easim, upst
         daemon.wait_instances("svc_b", 1)
         assert addresses(ask(daemon, "www.example.com")) == ["192.0.2.1"]
         assert threads(daemon) <= THREADS
+        assert daemon.counter("dns_queries_udp") == 1, "it asked itself nothing"
 
 
 def test_resolv_conf_that_names_crowflyd_alone_and_no_upstream(daemon, easim, tmp_path):
