@@ -63,7 +63,7 @@ void crow_question_mix_case(struct crow_query *query, uint64_t (*bits)(void *con
 		if (i % 64 == 0)
 			drawn = bits(context);
 		/* No length byte is a letter: they are below 64, and 'A' is 65. */
-		if (lower >= 'a' && lower <= 'z' && query->name[i] >= 'A')
+		if (lower >= 'a' && lower <= 'z')
 			query->name[i] = drawn & 1 ? lower : lower & 0xdf;
 		drawn >>= 1;
 	}
