@@ -103,7 +103,7 @@ def test_every_state_has_a_word_and_a_colour(trouble, tab):
     tab.go(url(trouble))
     text = tab.text()
     for word in ("2 of 2 services need a look", "1 ejected", "1 up", "1 draining", "1 tombstone",
-                 "stale", "answered 500", "connect refused", " failed", "queries_udp"):
+                 "stale", "answered 500", "connect refused", "failed", "queries_udp"):
         assert word in text, text
     found = tab.colours()
     for colour in (UP, EJECTED, DRAINING, WARN):
