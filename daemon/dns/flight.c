@@ -116,6 +116,16 @@ bool crow_flight_turn(struct crow_flight *flight, const struct crow_ranking *ran
 	return ++flight->turns < CROW_FLIGHT_TURNS;
 }
 
+bool crow_flight_is_decided(const struct crow_flight *flight, const struct crow_ranking *ranking)
+{
+	crow_upstream_set said = flight->failed & (crow_upstream_set)~flight->unreachable;
+
+	for (size_t i = 0; i < ranking->count; i++)
+		if (flight->waiting & 1u << i && !crow_ranking_is_suspect(ranking, i))
+			return false;
+	return said != 0;
+}
+
 void crow_flight_forget(struct crow_flight *flight)
 {
 	flight->asked = flight->waiting = flight->recent = 0;

@@ -58,6 +58,9 @@ size_t crow_flight_next(struct crow_flight *flight, const struct crow_ranking *r
 /* Ends a turn. False: it was the last. */
 bool crow_flight_turn(struct crow_flight *flight, const struct crow_ranking *ranking,
 		      int64_t now_ns);
+/* An upstream has said that it fails, and only suspects are waited for: after a turn of that the
+ * failure is passed on, for they will hardly know better. */
+bool crow_flight_is_decided(const struct crow_flight *flight, const struct crow_ranking *ranking);
 /* There are other upstreams from now on. */
 void crow_flight_forget(struct crow_flight *flight);
 

@@ -307,7 +307,8 @@ static void end_turn(struct crow_forward *forward, struct crow_flight *flight, i
 	for (size_t i = 0; i < forward->upstreams->count; i++)
 		if (flight->waiting & flight->recent & 1u << i)
 			note_silent(forward, i, flight->hash);
-	if (!crow_flight_turn(flight, &forward->ranking, now_ns)) {
+	if (!crow_flight_turn(flight, &forward->ranking, now_ns) ||
+	    crow_flight_is_decided(flight, &forward->ranking)) {
 		fail(forward, flight, now_ns);
 		return;
 	}

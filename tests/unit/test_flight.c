@@ -259,6 +259,26 @@ static void test_refused_by_the_network_gets_a_second_chance(void **state)
 	assert_int_equal(ask(flight, 0), CROW_RANKING_NONE);
 }
 
+static void test_a_failure_does_not_wait_for_suspects(void **state)
+{
+	struct crow_flight *flight = add("www.example.com");
+
+	(void)state;
+	ask(flight, 0);
+	ask(flight, 0);
+	assert_false(crow_flight_is_decided(flight, &ranking));
+	for (uint64_t name = 0; name < 3; name++)
+		crow_ranking_silent(&ranking, 1, name);
+	assert_false(crow_flight_is_decided(flight, &ranking));
+	take_failure(flight, 0);
+	assert_true(crow_flight_is_decided(flight, &ranking));
+	flight->unreachable = 1; /* which is no word of its own */
+	assert_false(crow_flight_is_decided(flight, &ranking));
+	flight->unreachable = 0;
+	ask(flight, 0);
+	assert_false(crow_flight_is_decided(flight, &ranking)); /* the third may know */
+}
+
 static void test_a_loop_is_left_out(void **state)
 {
 	struct crow_flight *flight = add("www.example.com");
@@ -362,6 +382,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_refused_by_the_network_gets_a_second_chance,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_failure_does_not_wait_for_suspects, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_loop_is_left_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_one_silent_name_condemns_nobody, set_up,
 						tear_down),
