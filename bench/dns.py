@@ -9,6 +9,7 @@ more. Run from the top of the tree: CROWFLY_BUILD=build python3 -m bench.dns [SU
 import argparse
 import os
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -247,6 +248,7 @@ def main():
     unknown = [name for name in names if name not in SUITES]
     if unknown:
         parser.error(f"no suite {', '.join(unknown)}; there are {', '.join(SUITES)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are ended
     # 1000 lists are as many files that crowflyd may have open at once.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4096), hard), hard))
