@@ -81,18 +81,27 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares
 	return connect(fd, address, size);
 }
 
+/* A query by UDP is one part, which send() takes with less ado than sendmsg(). */
+static ssize_t send_parts(int fd, const struct iovec *parts, int count)
+{
+	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
+				 .msg_iovlen = (size_t)count};
+
+	if (count == 1)
+		return send(fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* An ICMP error of an earlier datagram is reported to the next call on the socket, whatever that
  * is: it says nothing of this one, which goes out at the second try. */
 static ares_ssize_t send_vector(ares_socket_t fd, const struct iovec *parts, int count,
 				void *context)
 {
-	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
-				 .msg_iovlen = (size_t)count};
-	ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n = send_parts(fd, parts, count);
 
 	(void)context;
 	if (n < 0 && errno == ECONNREFUSED)
-		n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send_parts(fd, parts, count);
 	return n;
 }
 
