@@ -4,9 +4,11 @@
  */
 #include "cli/doctor.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/program.h"
@@ -74,8 +76,18 @@ bool crow_doctor_wants(const struct crow_doctor *doctor, uint32_t index)
 
 /* ---- the daemon and its snapshot ---- */
 
-static void look_at_daemon(struct crow_doctor *doctor)
+/* False if there is nothing to look at further. */
+static bool look_at_daemon(struct crow_doctor *doctor)
 {
+	if (access(doctor->dir, X_OK) < 0 && errno == EACCES) {
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "daemon",
+			     "namei -l shows which directory of the path is closed; each must be "
+			     "open to all who are to use crowfly (crowflyd makes its own 0755)",
+			     "this user may not look into %s: whether crowflyd runs cannot be "
+			     "told, and programs of this user run as if crowfly were not installed",
+			     doctor->dir);
+		return false;
+	}
 	if (crow_view_daemon_lives(doctor->dir))
 		crow_finding(&doctor->findings, CROW_VERDICT_OK, "daemon", NULL,
 			     "crowflyd runs on %s", doctor->dir);
@@ -83,9 +95,10 @@ static void look_at_daemon(struct crow_doctor *doctor)
 		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "daemon",
 			     "systemctl start crowfly, or run crowflyd -c /etc/crowfly.conf; its "
 			     "log says why it ended: journalctl -u crowfly",
-			     "crowflyd does not run on %s; programs go on with the last snapshot, "
-			     "which grows old",
+			     "crowflyd does not run on %s; if it has left a snapshot there, "
+			     "programs go on with that, and it grows old",
 			     doctor->dir);
+	return true;
 }
 
 static bool look_at_snapshot(struct crow_doctor *doctor, struct crow_copy *copy)
@@ -180,7 +193,12 @@ static void look_at_program(struct crow_doctor *doctor, const char *command)
 		return;
 	}
 	reason = crow_reach_strreason(program.reach);
-	if (reason)
+	if (access(program.path, X_OK) < 0)
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "program",
+			     "mend the first line of the script (#!), or install what it names",
+			     "%s cannot be started: there is no interpreter %s", command,
+			     program.path);
+	else if (reason)
 		crow_finding(&doctor->findings, CROW_VERDICT_WARN, "program",
 			     "let DNS serve it: point resolv.conf at the responder (crowflyd(8)); "
 			     "then ports are not translated, and a failed connection is its own",
@@ -204,8 +222,8 @@ static int main_doctor(int argc, char **argv)
 	doctor.dir = options.dir;
 	doctor.service = options.service;
 	crow_findings_begin(&doctor.findings, options.json);
-	look_at_daemon(&doctor);
-	if (look_at_snapshot(&doctor, &copy) && look_at_services(&doctor)) {
+	if (look_at_daemon(&doctor) && look_at_snapshot(&doctor, &copy) &&
+	    look_at_services(&doctor)) {
 		crow_doctor_names(&doctor);
 		crow_doctor_instances(&doctor);
 	}

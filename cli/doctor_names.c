@@ -6,6 +6,7 @@
 #include "cli/face.h"
 #include "cli/host.h"
 #include "cli/library.h"
+#include "cli/program.h"
 #include "cli/view.h"
 #include "resolver/name.h"
 
@@ -205,12 +206,22 @@ void crow_doctor_names(struct crow_doctor *doctor)
 {
 	struct crow_face faces[CROW_FACES_MAX];
 	size_t count = crow_face_get(doctor->img, "dns", faces);
+	char getent[PATH_MAX];
+	bool can_try = crow_program_find("getent", getent);
 
-	look_at_preload(doctor);
+	if (can_try)
+		look_at_preload(doctor);
+	else
+		crow_finding(&doctor->findings, CROW_VERDICT_WARN, "system",
+			     "install it (with glibc: package libc-bin), or let PATH name its "
+			     "directory",
+			     "there is no getent(1), and so it cannot be tried how programs "
+			     "resolve names");
 	if (count == 0)
 		crow_finding(&doctor->findings, CROW_VERDICT_NOTE, "dns", NULL,
 			     "the responder is off ([dns] listen=none)");
 	for (size_t i = 0; i < count; i++)
 		look_at_responder(doctor, &faces[i]);
-	look_at_system(doctor, faces, count);
+	if (can_try)
+		look_at_system(doctor, faces, count);
 }

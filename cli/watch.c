@@ -17,6 +17,10 @@
 #define HOME        "\033[H"
 #define CLEAR_LINE  "\033[K"
 #define CLEAR_BELOW "\033[J"
+/* Private modes of the VT100 (DECAWM), which all terminals have that know HOME: a line that is too
+ * long is cut, and does not push the first ones off the screen. */
+#define CUT_LINES  "\033[?7l"
+#define WRAP_LINES "\033[?7h"
 
 static int main_watch(int argc, char **argv);
 
@@ -29,7 +33,7 @@ const struct crow_command crow_command_watch = {
 		   "  --runtime-dir DIR      of crowflyd; default $CROWFLY_RUNTIME_DIR, then "
 		   "/run/crowfly\n"
 		   "\n"
-		   "On a terminal each look takes the place of the one before, cut to its height;\n"
+		   "On a terminal each look takes the place of the one before, cut to its size;\n"
 		   "elsewhere they follow each other, with an empty line in between.\n",
 	.main = main_watch,
 };
@@ -95,11 +99,11 @@ static void show_in_place(const char *text)
 	unsigned left = rows() - 1;
 	const char *end;
 
-	fputs(HOME, stdout);
+	fputs(HOME CUT_LINES, stdout);
 	for (; (end = strchr(text, '\n')) && left > 0; text = end + 1, left--)
 		printf("%.*s" CLEAR_LINE "\n", (int)(end - text), text);
 	fputs(end ? "more below; name the services to watch" CLEAR_LINE : CLEAR_LINE, stdout);
-	fputs(CLEAR_BELOW, stdout);
+	fputs(CLEAR_BELOW WRAP_LINES, stdout);
 }
 
 /* One look. A snapshot that is missing for a moment is no reason to end. */

@@ -150,7 +150,8 @@ def test_watch_shows_trouble_first(easim, running, crowfly):
 
 
 def test_watch_on_a_terminal_fits_it(running, daemon):
-    """In place: from the first line, each line cleared, and no more lines than there are."""
+    """In place: from the first line, each line cleared and cut by the terminal, and no more lines
+    than there are."""
     script = 'stty rows 6 cols 60 && exec "$0" watch --count 1 --runtime-dir "$1"'
     mine, terminal = os.openpty()
     subprocess.run(["sh", "-c", script, BUILD / "crowfly", daemon.runtime_dir],
@@ -159,7 +160,7 @@ def test_watch_on_a_terminal_fits_it(running, daemon):
     shown = os.read(mine, 65536).decode()
     os.close(terminal)
     os.close(mine)
-    assert shown.startswith("\033[H")
+    assert shown.startswith("\033[H\033[?7l") and shown.endswith("\033[?7h")
     assert shown.count("\n") == 5 and "more below" in shown
     assert "\033[32mruns" in shown
 

@@ -79,6 +79,16 @@ def test_no_daemon_and_no_snapshot(daemon, doctor):
     assert found.of("instance") == []
 
 
+@needs_root
+def test_a_user_who_may_not_look(running, doctor):
+    running.runtime_dir.chmod(0o700)
+    running.directory.chmod(0o755)
+    found = doctor(prefix=("setpriv", "--reuid", "65534", "--clear-groups"))
+    verdict, text = found.only("daemon")
+    assert verdict == "fail" and "may not look into" in text and "does not run" not in text
+    assert found.of("snapshot") == []
+
+
 def test_a_daemon_that_died(running, doctor):
     running.kill()
     found = doctor()
@@ -149,6 +159,24 @@ def test_programs(running, doctor, own_library):
     assert verdict == "warn" and "statically linked" in text
     verdict, text = doctor("--service", "svc_b", "no-such-program").only("program")
     assert verdict == "fail"
+
+
+def test_a_script_without_its_interpreter(running, doctor, tmp_path):
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    assert doctor("--service", "svc_b", script).only("program")[0] == "ok"
+    script.write_text("#!/no/such/shell\n")
+    verdict, text = doctor("--service", "svc_b", script).only("program")
+    assert verdict == "fail" and "no interpreter /no/such/shell" in text
+
+
+def test_a_host_without_getent(running, doctor):
+    found = doctor("--service", "svc_b", prefix=("env", "PATH=/nowhere"))
+    assert found.of("preload") == []
+    verdict, text = found.only("system")
+    assert verdict == "warn" and "getent" in text
+    assert found.only("dns")[0] == "ok"
 
 
 @needs_root
