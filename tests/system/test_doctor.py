@@ -126,6 +126,13 @@ def test_an_instance_that_refuses(easim, running, doctor):
     assert victim in failed[1] and "refuses" in failed[1]
 
 
+def test_below_crowfly_run(easim, running, doctor, own_library):
+    """The library goes round an instance that refuses; doctor must see it all the same."""
+    easim.kill("svc_a", 0)
+    found = doctor("--service", "svc_a", prefix=(BUILD / "crowfly", "run", "--"))
+    assert ("ok", "svc_a: 3 of 4 instances take connections") in found.of("instance")
+
+
 def test_an_instance_that_is_silent(easim, running, doctor):
     easim.blackhole("svc_b", 0)
     victim = "{ip}:{port}".format(**easim.instances("svc_b")[0])

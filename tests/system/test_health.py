@@ -321,6 +321,21 @@ def test_what_dns_hands_out_is_probed_without_any_report(daemon, easim):
     assert victim in {a for _ in range(30) for a in addresses(ask(daemon, NAME))}
 
 
+@pytest.mark.skipif(SANITIZED, reason="a library cannot be loaded before a sanitizer's")
+def test_a_daemon_under_its_own_library(daemon, easim):
+    """As where LD_PRELOAD is set for a whole container. The library goes round who is down."""
+    start(daemon)
+    assert daemon.stop() == 0  # leaves a snapshot, which the library finds at its start
+    daemon.start(environment=preload_environment(daemon.runtime_dir))
+    daemon.wait_instances("svc_a", 4)
+    victim = easim.instances("svc_a")[0]["ip"]
+    easim.retire("svc_a", 0)
+    report(daemon, easim.instances("svc_a")[0])
+    eventually(lambda: daemon.counter("probes") >= 5, what="probes of who is down")
+    assert daemon.counter("probes_ok") == 0
+    assert ejected(daemon) == {victim}
+
+
 def test_what_nobody_asked_for_is_not_probed(daemon, easim):
     start(daemon, probe_interval="10ms")
     daemon.wait_polls(10)
