@@ -51,10 +51,15 @@ static bool is_same(const struct entry *a, const struct entry *b)
 	       crow_addr_compare(&a->addr, &b->addr) == 0;
 }
 
+static size_t place_of(const struct entry *key)
+{
+	return crow_addr_hash(&key->addr) ^ key->service ^ key->port;
+}
+
 /* The entry of a key, or the free one where it belongs. There is always a free one. */
 static struct entry *find(struct entry *entries, size_t capacity, const struct entry *key)
 {
-	size_t at = crow_addr_hash(&key->addr) ^ key->service ^ key->port;
+	size_t at = place_of(key);
 
 	for (;; at++) {
 		struct entry *entry = &entries[at & (capacity - 1)];
@@ -117,18 +122,16 @@ static struct entry key_of(const char *service, const struct crow_addr *addr, ui
 		.addr = *addr, .port = port, .service = crow_name_hash(service, strlen(service))};
 }
 
-static void count(struct crow_given *given, const struct crow_image *img,
-		  const struct crow_snap_instance *instance, uint32_t picks, int64_t minute)
+/* Adds picks to the entry of a key, which is made if it is missing. */
+static void count(struct crow_given *given, const struct entry *key, uint32_t picks, int64_t minute)
 {
-	const struct crow_snap_service *service = crow_image_service(img, instance->service);
-	struct entry key, *entry;
+	struct entry *entry;
 
-	if (service == NULL || instance->port == 0 || !make_room(given, minute))
+	if (!make_room(given, minute))
 		return;
-	key = key_of(crow_image_string(img, service->name), &instance->addr, instance->port);
-	entry = find(given->entries, given->capacity, &key);
+	entry = find(given->entries, given->capacity, key);
 	if (entry->port == 0) {
-		*entry = key;
+		*entry = *key;
 		entry->minute = minute;
 		given->used++;
 	}
@@ -136,10 +139,56 @@ static void count(struct crow_given *given, const struct crow_image *img,
 	entry->this_minute += picks;
 }
 
+/* Instances that were named, on their way from the marks to their entries. Those lie anywhere in
+ * memory: some at a time, so that the processor fetches them side by side. */
+#define WINDOW 16
+
+struct window {
+	const struct crow_snap_instance *instances[WINDOW];
+	struct entry keys[WINDOW];
+	uint32_t picks[WINDOW];
+	size_t count;
+	uint32_t service; /* of the last one, and the hash of its name */
+	uint64_t service_hash;
+};
+
+static void empty(struct crow_given *given, struct window *window, int64_t now_ns)
+{
+	for (size_t i = 0; i < window->count; i++) {
+		count(given, &window->keys[i], window->picks[i], now_ns / MINUTE_NS);
+		if (given->on_named != NULL)
+			given->on_named(given->context, window->instances[i], now_ns);
+	}
+	window->count = 0;
+}
+
+static void take(struct crow_given *given, struct window *window, const struct crow_image *img,
+		 const struct crow_snap_instance *instance, uint32_t picks)
+{
+	const struct crow_snap_service *service = crow_image_service(img, instance->service);
+	struct entry *key = &window->keys[window->count];
+
+	if (service == NULL || instance->port == 0)
+		return;
+	if (window->service != instance->service) {
+		const char *name = crow_image_string(img, service->name);
+
+		window->service = instance->service;
+		window->service_hash = crow_name_hash(name, strlen(name));
+	}
+	*key = (struct entry){
+		.addr = instance->addr, .port = instance->port, .service = window->service_hash};
+	if (given->capacity > 0)
+		__builtin_prefetch(&given->entries[place_of(key) & (given->capacity - 1)], 1);
+	window->instances[window->count] = instance;
+	window->picks[window->count++] = picks;
+}
+
 void crow_given_sweep(struct crow_given *given, const struct crow_image *img,
 		      crow_given_mark_t *marks, int64_t now_ns)
 {
 	uint32_t instances = img->header == NULL ? 0 : img->header->instances.count;
+	struct window window = {.count = 0, .service = CROW_SNAP_NONE};
 
 	for (uint32_t i = 0; i < instances; i++) {
 		uint32_t mark;
@@ -148,10 +197,11 @@ void crow_given_sweep(struct crow_given *given, const struct crow_image *img,
 		if (atomic_load_explicit(&marks[i], memory_order_relaxed) == 0)
 			continue;
 		mark = atomic_exchange_explicit(&marks[i], 0, memory_order_relaxed);
-		count(given, img, &img->instances[i], mark / 2, now_ns / MINUTE_NS);
-		if (given->on_named != NULL)
-			given->on_named(given->context, &img->instances[i]);
+		take(given, &window, img, &img->instances[i], mark / 2);
+		if (window.count == WINDOW)
+			empty(given, &window, now_ns);
 	}
+	empty(given, &window, now_ns);
 }
 
 uint32_t crow_given_last_minute(const struct crow_given *given, const char *service,

@@ -51,11 +51,11 @@ static void put_addresses(struct answer *a, enum crow_family family)
 	size_t count =
 		crow_choice_addresses(a->img, a->subject.service, family, a->settings, want, picks);
 
-	for (size_t i = 0; i < count; i++) {
+	crow_given_prefetch(a->settings->given, picks, count);
+	for (size_t i = 0; i < count; i++)
 		crow_reply_put_address(a->reply, QUESTION_NAME_AT,
 				       &a->img->instances[picks[i]].addr, a->settings->ttl_s);
-		crow_given_mark(a->settings->given, picks[i], i == 0);
-	}
+	crow_given_mark_answer(a->settings->given, picks, count);
 	a->reply->answers = (uint16_t)(a->reply->answers + count);
 }
 

@@ -112,11 +112,11 @@ void crow_health_report(struct crow_health *health, const struct crow_report *re
 		schedule(health);
 }
 
-static void on_named(void *context, const struct crow_snap_instance *instance)
+static void on_named(void *context, const struct crow_snap_instance *instance, int64_t now_ns)
 {
 	struct crow_health *health = context;
 
-	crow_care_given(&health->care, &instance->addr, instance->port, crow_now_ns());
+	crow_care_given(&health->care, &instance->addr, instance->port, now_ns);
 }
 
 static void on_sweep(struct crow_timer *timer, int64_t now_ns)

@@ -66,10 +66,11 @@ static void test_the_pick_counts_and_the_others_are_named(void **state)
 	assert_int_equal(last_minute("two_b", "10.0.0.1", 8001, SECOND_NS), 0);
 }
 
-static void note(void *context, const struct crow_snap_instance *instance)
+static void note(void *context, const struct crow_snap_instance *instance, int64_t now_ns)
 {
 	unsigned *named = context;
 
+	assert_true(now_ns > 0);
 	*named |= 1u << (instance->port - 8000);
 }
 
