@@ -162,10 +162,12 @@ static void settle(struct connection *c)
 	arm(c->tcp, c->due_ns);
 }
 
-/* A reply to a query that waited. */
+/* A reply to a query that waited. Behind others it waits for on_ready(), which then goes on with the
+ * queries that were read and had no room for replies: once all was sent, nothing would call it. */
 static void deliver(const struct crow_asker *asker, const uint8_t *bytes, size_t size)
 {
 	struct connection *c = asker->endpoint;
+	bool alone = c->out_used == 0;
 
 	if (c->watch.fd < 0 || c->ticket != asker->ticket)
 		return;
@@ -178,7 +180,7 @@ static void deliver(const struct crow_asker *asker, const uint8_t *bytes, size_t
 	memcpy(c->out + c->out_used + CROW_FRAME_PREFIX, bytes, size);
 	c->out_used += CROW_FRAME_PREFIX + size;
 	c->served_ns = crow_now_ns();
-	if (flush(c))
+	if (!alone || flush(c))
 		settle(c);
 	else
 		drop(c);

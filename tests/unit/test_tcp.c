@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,11 +67,10 @@ static int open_listener(void)
 	return fd;
 }
 
-static int setup(void **state)
+static void setup_with(const char *config)
 {
-	(void)state;
 	now_ns = INT64_C(1000000000) * SECOND_NS;
-	fixture_init(&f, FIXTURE_CONFIG);
+	fixture_init(&f, config);
 	loop = crow_loop_new();
 	publisher = crow_publisher_new(loop, &f.table, NULL, NULL, NULL);
 	responder = (struct crow_responder){0};
@@ -80,6 +81,22 @@ static int setup(void **state)
 	tcp = crow_tcp_new(&responder, &gate, loop);
 	listener = (struct crow_tcp_listener){.watch.fd = open_listener()};
 	assert_int_equal(crow_tcp_listen(tcp, &listener), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	setup_with(FIXTURE_CONFIG);
+	return 0;
+}
+
+/* With an image, so that a query may have to wait. */
+static int setup_on_demand(void **state)
+{
+	(void)state;
+	setup_with("[source s]\nendpoint=http://127.0.0.1:1\nservices=*\nzone=d.test\n");
+	responder.waits.runtime_dir = "/nonexistent";
+	crow_publisher_flush(publisher);
 	return 0;
 }
 
@@ -276,6 +293,88 @@ static void test_30_a_client_that_reads_nothing_is_closed(void **state)
 	close(fd);
 }
 
+static size_t read_all(int fd)
+{
+	static uint8_t bytes[1 << 16];
+	size_t size = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+		size += (size_t)n;
+	return size;
+}
+
+#define BURST 500
+#define LATE  4
+
+/* Where buffers are full, the kernel drops segments and sends them again, by its own clock. */
+#define ROUNDS   5000
+#define ROUND_US 1000
+
+static void wait_arrival(int fd)
+{
+	int on_the_way = 1;
+
+	for (int i = 0; i < ROUNDS && on_the_way > 0; i++) {
+		assert_int_equal(ioctl(fd, SIOCOUTQ, &on_the_way), 0);
+		if (on_the_way > 0)
+			usleep(ROUND_US);
+	}
+	assert_int_equal(on_the_way, 0);
+	settle();
+}
+
+/* Bursts of queries until we read one and have no room for all of its replies; returns how many. */
+static size_t send_until_full(int fd)
+{
+	uint8_t burst[BURST * sizeof(query)];
+	uint64_t answered = crow_counters.dns_queries_tcp;
+	size_t sent = 0;
+
+	for (size_t i = 0; i < sizeof(burst); i++)
+		burst[i] = query[i % sizeof(query)];
+	while (crow_counters.dns_queries_tcp == answered + sent) {
+		send_bytes(fd, burst, sizeof(burst));
+		wait_arrival(fd);
+		sent += BURST;
+	}
+	return sent;
+}
+
+/* The client reads at last, and before we learn of that replies come that were waited for. They must
+ * not take along all that had no room, or nothing would call us for the queries that were read. */
+static void test_28_late_replies_leave_no_query_behind(void **state)
+{
+	/* For A of x.d.test, which discovery has to be asked for. */
+	static const uint8_t waiting[] = {0, 26,  0, 9,   1, 0,   0,   1,   0,   0, 0, 0, 0, 0,
+					  1, 'x', 1, 'd', 4, 't', 'e', 's', 't', 0, 0, 1, 0, 1};
+	uint8_t late[12] = {0, 9, 0x81};
+	int fd = client();
+	size_t sent, size, got = 0;
+
+	(void)state;
+	for (int i = 0; i < LATE; i++)
+		send_bytes(fd, waiting, sizeof(waiting));
+	sent = send_until_full(fd);
+	/* A reply is as long as its query. */
+	size = LATE * (2 + sizeof(late)) + sent * sizeof(query);
+	for (int i = 0; i < LATE; i++) {
+		struct crow_wait *wait = &responder.waits.items[i];
+
+		assert_true(wait->used);
+		got += read_all(fd);
+		wait->asker.deliver(&wait->asker, late, sizeof(late));
+		crow_waits_remove(&responder.waits, wait);
+	}
+	for (int i = 0; i < ROUNDS && got < size; i++) {
+		settle();
+		got += read_all(fd);
+		usleep(ROUND_US);
+	}
+	assert_int_equal(got, size);
+	close(fd);
+}
+
 /* Each deadline is its own connection's. */
 static void test_30_connections_end_in_their_turn(void **state)
 {
@@ -336,6 +435,8 @@ int main(void)
 		TEST(test_30_a_query_in_time_is_answered),
 		TEST(test_30_a_trickle_is_closed_after_10_s),
 		TEST(test_30_a_client_that_reads_nothing_is_closed),
+		cmocka_unit_test_setup_teardown(test_28_late_replies_leave_no_query_behind,
+						setup_on_demand, teardown),
 		TEST(test_30_connections_end_in_their_turn),
 		TEST(test_30_the_oldest_idle_makes_room),
 	};
