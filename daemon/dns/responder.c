@@ -61,17 +61,17 @@ enum crow_exit crow_responder_ask(struct crow_responder *responder, const uint8_
 	responder->settings.seq = responder->seq++;
 	exit = crow_answer(bytes, size, stream, responder->img, &responder->settings, &query, reply,
 			   &wanted);
-	if (exit == CROW_EXIT_ELSEWHERE)
-		return crow_forward_ask(responder->forward, &query, asker, responder->settings.seq,
-					reply)
-			       ? CROW_EXIT_REPLY
-			       : CROW_EXIT_WAIT;
 	if (exit == CROW_EXIT_DROP) {
 		crow_count(dns_dropped);
 		return exit;
 	}
 	if (query.name_size > 0)
 		count_query(&query);
+	if (exit == CROW_EXIT_ELSEWHERE)
+		return crow_forward_ask(responder->forward, &query, asker, responder->settings.seq,
+					reply)
+			       ? CROW_EXIT_REPLY
+			       : CROW_EXIT_WAIT;
 	if (exit == CROW_EXIT_WAIT) {
 		if (crow_waits_add(&responder->waits, &query, &wanted, asker, crow_now_ns())) {
 			crow_count(dns_waiting);

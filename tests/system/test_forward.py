@@ -36,6 +36,13 @@ def test_other_names_are_refused_without_an_upstream(running):
     assert running.log_lines("refused", "upstream")
 
 
+def test_questions_are_counted_by_type_whoever_answers(forwarding):
+    for rdtype in ["A", "A", "AAAA", "MX"]:  # from upstream, the cache, upstream, upstream
+        ask(forwarding, "www.example.com", rdtype)
+    counters = forwarding.status()["counters"]
+    assert [counters[f"dns_asked_{kind}"] for kind in ("a", "aaaa", "other")] == [2, 1, 1]
+
+
 @pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
 def test_an_answer_is_forwarded_once_and_then_kept(forwarding, upstream, tcp):
     upstream.on("www.example.com", answer("60 A 10.9.8.7"))
