@@ -2,9 +2,6 @@
 
 #include <stdlib.h>
 
-/* Channels, and so source ports, of an upstream; c-ares takes 75 KiB for each. */
-#define POOL 64
-
 /* A port is left after so many queries or so long, whichever comes first: enough that making the
  * channel (30 us) does not count, too few for a forger to learn and use it. */
 #define USES_MAX   1000
@@ -21,7 +18,7 @@ struct slot {
 };
 
 struct pool {
-	struct slot slots[POOL];
+	struct slot slots[CROW_UPSTREAM_PORTS_MAX];
 	int64_t edns_from_ns; /* it is asked with EDNS from then on */
 };
 
@@ -51,7 +48,7 @@ void crow_exchange_free(struct crow_exchange *exchange)
 	if (!exchange)
 		return;
 	for (size_t i = 0; i < CROW_UPSTREAMS_MAX; i++)
-		for (size_t j = 0; j < POOL; j++)
+		for (size_t j = 0; j < CROW_UPSTREAM_PORTS_MAX; j++)
 			crow_channel_free(exchange->pools[i].slots[j].channel);
 	free(exchange);
 }
@@ -87,7 +84,7 @@ static struct crow_channel *draw(struct crow_exchange *exchange, size_t upstream
 	struct slot *slot = NULL;
 
 	for (int i = 0; i < 8; i++) {
-		slot = &pool->slots[crow_random_u16(exchange->random) % POOL];
+		slot = &pool->slots[crow_random_u16(exchange->random) % exchange->upstreams->ports];
 		if (slot->channel && !is_worn(slot, pool, now_ns))
 			break;
 		if (renew(exchange, upstream, slot, now_ns))
@@ -122,7 +119,7 @@ void crow_exchange_set_edns(struct crow_exchange *exchange, size_t upstream, boo
 void crow_exchange_expire(struct crow_exchange *exchange)
 {
 	for (size_t i = 0; i < exchange->upstreams->count; i++)
-		for (size_t j = 0; j < POOL; j++)
+		for (size_t j = 0; j < exchange->upstreams->ports; j++)
 			if (exchange->pools[i].slots[j].channel)
 				crow_channel_expire(exchange->pools[i].slots[j].channel);
 }

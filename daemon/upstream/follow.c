@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "daemon/log.h"
 #include "daemon/upstream/resolv_conf.h"
@@ -28,6 +29,26 @@ struct crow_follow {
 	bool missing_said;
 };
 
+/* Half of the descriptors that we may have. The others are for those who ask by TCP, for discovery
+ * and the pages: ports stay open, and would leave them none. */
+static void share_ports(const struct crow_follow *follow, struct crow_upstreams *upstreams)
+{
+	size_t sharers = upstreams->count * follow->config->dns_workers;
+	struct rlimit limit;
+	rlim_t ports;
+
+	if (sharers == 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	ports = limit.rlim_cur / 2 / sharers;
+	if (ports >= CROW_UPSTREAM_PORTS_MAX)
+		return;
+	upstreams->ports = ports > 0 ? (unsigned)ports : 1;
+	crow_log(CROW_LOG_WARNING,
+		 "%llu descriptors leave %u source ports for each upstream instead of %u, which "
+		 "makes answers easier to forge: raise ulimit -n, or LimitNOFILE= of the service",
+		 (unsigned long long)limit.rlim_cur, upstreams->ports, CROW_UPSTREAM_PORTS_MAX);
+}
+
 static bool tell(struct crow_follow *follow, const struct crow_listens *servers)
 {
 	struct crow_upstreams *upstreams =
@@ -36,6 +57,7 @@ static bool tell(struct crow_follow *follow, const struct crow_listens *servers)
 	if (!upstreams)
 		return false;
 	upstreams->mixed_case = follow->config->dns_mixed_case;
+	share_ports(follow, upstreams);
 	crow_upstreams_release(follow->upstreams);
 	follow->upstreams = upstreams;
 	if (upstreams->count == 0)

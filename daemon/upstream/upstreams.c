@@ -136,6 +136,7 @@ struct crow_upstreams *crow_upstreams_new(const struct crow_listens *servers,
 	if (!upstreams)
 		return NULL;
 	upstreams->users = 1;
+	upstreams->ports = CROW_UPSTREAM_PORTS_MAX;
 	for (size_t i = 0; i < servers->count && upstreams->count < CROW_UPSTREAMS_MAX; i++) {
 		struct crow_upstream *upstream = &upstreams->items[upstreams->count];
 		const struct crow_upstream *known = find(before, &servers->items[i]);

@@ -15,6 +15,10 @@
 /* resolv.conf(5) has 3 at most; nobody waits for a tenth one. */
 #define CROW_UPSTREAMS_MAX 8
 
+/* Source ports from which a worker asks an upstream: each is a descriptor, and a channel of c-ares's
+ * with 75 KiB. */
+#define CROW_UPSTREAM_PORTS_MAX 64
+
 struct crow_upstream {
 	struct crow_listen at;
 	uint64_t probe; /* random: part of a name that only it is asked for; see forward.h */
@@ -27,6 +31,7 @@ struct crow_upstream {
 struct crow_upstreams {
 	_Atomic unsigned users; /* whoever comes last frees it */
 	bool mixed_case;        /* ask in mixed case, and believe no reply in another */
+	unsigned ports;         /* of each upstream and worker, 1 to CROW_UPSTREAM_PORTS_MAX */
 	size_t count;           /* 0: there is nobody to ask */
 	struct crow_upstream items[CROW_UPSTREAMS_MAX];
 };

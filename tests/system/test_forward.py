@@ -146,6 +146,21 @@ def test_stale_answers_when_nobody_answers(forwarding, upstream):
     eventually(stale)
 
 
+def test_few_descriptors_leave_fewer_ports_and_room_for_others(daemon, upstream, monkeypatch):
+    command = daemon.command
+    limit = ["prlimit", "--nofile=64:64"]
+    monkeypatch.setattr(daemon, "command", lambda *more: [*limit, *command(*more)])
+    daemon.set("dns", upstream=endpoint(upstream))
+    daemon.start()
+    daemon.wait_instances("svc_a", 4)
+    names = [f"n{i}.example.com" for i in range(300)]
+    assert {rcode(ask(daemon, name)) for name in names} == {"NOERROR"}
+    assert len({asked.port for asked in upstream.asked()}) <= 32
+    assert daemon.log_lines("64 descriptors leave 32 source ports", "LimitNOFILE=")
+    assert rcode(ask(daemon, "svc_a.eas.internal", tcp=True)) == "NOERROR"
+    daemon.wait_polls(1, "polls_ok")
+
+
 def test_nobody_there_is_servfail(daemon):
     with Upstream() as gone:
         nobody = endpoint(gone)
