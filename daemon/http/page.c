@@ -35,7 +35,7 @@ static struct sums add_up(const struct crow_view *view)
 	for (uint32_t i = 0; crow_view_service(view, i, &service); i++) {
 		sums.services++;
 		sums.troubled += crow_view_is_troubled(&service);
-		sums.stale += service.stale;
+		sums.stale += service.stale && service.snap->count > 0; /* without: no list yet */
 		sums.empty += service.snap->count == 0;
 		sums.up += service.up;
 		sums.drained += service.drained;

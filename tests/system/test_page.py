@@ -131,6 +131,19 @@ def test_nothing_overflows(trouble, tab, width, path):
         && e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML)""") == []
 
 
+@pytest.mark.parametrize("path", ["/", "/service/svc_a"])
+def test_on_a_phone(trouble, tab, path):
+    """All that is shown of an instance is in sight, and its address is not in pieces."""
+    tab.window(390, 800)
+    tab.go(url(trouble, path))
+    assert tab.ask("""[...document.querySelectorAll(".scroll")].filter((e) =>
+        e.scrollWidth > e.clientWidth).map((e) => e.outerHTML)""") == []
+    assert "refused" in tab.text()
+    line = tab.ask("""Math.max(...[...document.querySelectorAll("td.addr")].map((e) =>
+        e.getClientRects()[0].height / parseFloat(getComputedStyle(e).lineHeight)))""")
+    assert 0 < line < 2.5
+
+
 def test_it_refreshes_itself(running, easim, tab):
     tab.go(url(running))
     tab.ask("document.getElementById('counters').open = true; scrollTo(0, 150)")

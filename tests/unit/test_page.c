@@ -131,10 +131,14 @@ static void test_verdicts(void **state)
 	(void)state;
 	open_page(&page);
 	fixture_take(&page.fixture, "one", items, 1);
+	service = crow_table_find(&page.fixture.table, "two_b");
+	crow_table_fail(&page.fixture.table, service, CROW_POLL_STATUS, "answered 404", NULL,
+			930 * SECOND);
 	publish(&page);
 	text = show(&page, "");
 	assert_holds(text, "1 of 2 services needs a look");
-	assert_holds(text, "no list yet</b> nothing can be served");
+	assert_holds(text, "no list yet</b> nothing can be served: answered 404");
+	assert_null(strstr(text, "does not confirm")); /* none has a list that could serve on */
 	fixture_take(&page.fixture, "two_b", items, 1);
 	publish(&page);
 	assert_holds(show(&page, ""), "All services are well");
