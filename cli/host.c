@@ -37,6 +37,20 @@ size_t crow_host_nameservers(const char *path, struct crow_addr out[CROW_NAMESER
 	return count;
 }
 
+/* A whole word: mdns4_minimal does not ask DNS. */
+static bool has_word(const char *line, const char *word)
+{
+	static const char blanks[] = " \t\r\n";
+	size_t length;
+
+	for (line += strspn(line, blanks); *line; line += length + strspn(line + length, blanks)) {
+		length = strcspn(line, blanks);
+		if (length == strlen(word) && memcmp(line, word, length) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool crow_host_asks_dns(void)
 {
 	FILE *file = fopen("/etc/nsswitch.conf", "re");
@@ -50,7 +64,7 @@ bool crow_host_asks_dns(void)
 		char *services = line + strspn(line, " \t");
 
 		if (strncmp(services, "hosts:", 6) == 0)
-			asks = strstr(services, "dns") || strstr(services, "resolve");
+			asks = has_word(services + 6, "dns") || has_word(services + 6, "resolve");
 	}
 	free(line);
 	fclose(file);

@@ -362,6 +362,20 @@ void crow_http_hurry(struct crow_http *http, int64_t exchange_ns)
 		http->servers[i].guests.exchange_ns = exchange_ns;
 }
 
+/* At %00 the library's own would end a path, and so serve another one than was asked for. The byte
+ * that stands in its place is in no path or name that there is. */
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+	size_t length = MHD_http_unescape(text);
+
+	(void)context;
+	(void)connection;
+	for (size_t i = 0; i < length; i++)
+		if (text[i] == '\0')
+			text[i] = '\x01';
+	return length;
+}
+
 static void log_library(void *context, const char *format, va_list args)
 {
 	char line[256];
@@ -408,7 +422,8 @@ static bool start_daemon(struct server *server)
 		MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_NOTIFY_CONNECTION,
 		on_connection, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
 		MHD_OPTION_CONNECTION_LIMIT, CROW_GUESTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_MAX, MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_MAX,
+		MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
 	return server->daemon;
 }
 

@@ -187,6 +187,21 @@ def test_a_host_without_getent(running, doctor):
 
 
 @needs_root
+@pytest.mark.parametrize("hosts, found", [
+    ("files mdns4_minimal [NOTFOUND=return]", "warn"),
+    ("files mdns4_minimal [NOTFOUND=return] dns", "note"),
+    ("files resolve", "note"),
+])  # fmt: skip
+def test_who_is_asked_for_hosts(running, doctor, tmp_path, hosts, found):
+    (tmp_path / "nsswitch.conf").write_text(f"hosts:\t{hosts}\n")
+    script = 'mount --bind "$0" /etc/nsswitch.conf && exec "$@"'
+    prefix = ("unshare", "--mount", "--net", "sh", "-c", script, tmp_path / "nsswitch.conf")
+    verdict, text = doctor("--service", "svc_b", prefix=prefix).only("system")
+    assert verdict == found
+    assert ("lets no program ask DNS" in text) == (found == "warn")
+
+
+@needs_root
 def test_how_the_system_resolves(running, doctor, tmp_path):
     """systemd-resolved's stub gets another next step than a plain name server."""
 

@@ -145,6 +145,11 @@ def test_unknown_path_names_those_that_exist(running):
     assert STATUS.encode() in body
 
 
+@pytest.mark.parametrize("path", ["/healthz%00", "/service/svc_a%00", "//healthz", "/healthz/"])
+def test_what_is_nearly_a_path_is_none(running, path):
+    assert ask(running, "GET", path)[0] == 404
+
+
 def test_a_name_that_was_pointed_at_this_host_reads_nothing(running):
     status, _headers, body = ask(running, "GET", STATUS, Host="evil.example")
     assert status == 421
