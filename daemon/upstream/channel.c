@@ -39,6 +39,7 @@ struct crow_channel {
 	struct link *links;
 	size_t link_count;
 	size_t pending;
+	int stream_fd;   /* the TCP connection opened last; -1: none */
 	bool processing; /* c-ares is on the stack, and must not be destroyed */
 	bool closing;    /* hooks are not called */
 	bool drained;    /* the readable socket has given its datagram of this turn */
@@ -57,20 +58,24 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *conte
 {
 	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 	int size = RECEIVE_BUFFER, on = 1;
+	struct crow_channel *channel = context;
 
-	(void)context;
 	if (fd >= 0 && type == SOCK_DGRAM)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	if (fd >= 0 && type == SOCK_STREAM) {
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		crow_count(forward_tcp);
+		channel->stream_fd = fd;
 	}
 	return fd;
 }
 
 static int close_socket(ares_socket_t fd, void *context)
 {
-	(void)context;
+	struct crow_channel *channel = context;
+
+	if (fd == channel->stream_fd)
+		channel->stream_fd = -1;
 	return close(fd);
 }
 
@@ -137,17 +142,36 @@ static const struct ares_socket_functions socket_functions = {
 
 /* ---- c-ares on the loop ---- */
 
+static void process(struct crow_channel *channel, int readable_fd, int writable_fd)
+{
+	channel->processing = true;
+	ares_process_fd(channel->ares, readable_fd, writable_fd);
+	channel->processing = false;
+}
+
+/* RFC 7766 6.2.2: a connection over which nothing is asked is closed, for servers have few. dnsmasq
+ * has 20, each held for minutes. With ARES_FLAG_STAYOPEN c-ares keeps it as it keeps the port, and
+ * has no word for closing: it is made to read the end of it. */
+static void hang_up(struct crow_channel *channel)
+{
+	int fd = channel->stream_fd;
+
+	if (fd < 0 || channel->pending > 0)
+		return;
+	shutdown(fd, SHUT_RDWR);
+	process(channel, fd, ARES_SOCKET_BAD);
+}
+
 static void on_ready(struct crow_watch *watch, uint32_t events)
 {
 	struct link *link = crow_container(watch, struct link, watch);
 	struct crow_channel *channel = link->channel;
 	bool readable = events & (EPOLLIN | EPOLLERR | EPOLLHUP);
 
-	channel->processing = true;
 	channel->drained = false;
-	ares_process_fd(channel->ares, readable ? watch->fd : ARES_SOCKET_BAD,
-			events & EPOLLOUT ? watch->fd : ARES_SOCKET_BAD);
-	channel->processing = false;
+	process(channel, readable ? watch->fd : ARES_SOCKET_BAD,
+		events & EPOLLOUT ? watch->fd : ARES_SOCKET_BAD);
+	hang_up(channel);
 }
 
 static struct link *find_link(struct crow_channel *channel, int fd)
@@ -250,6 +274,7 @@ static struct crow_channel *channel_new(struct crow_loop *loop, struct ares_opti
 	if (!channel)
 		return NULL;
 	channel->loop = loop;
+	channel->stream_fd = -1;
 	channel->link_count = LINKS * (count + 1); /* sorting addresses takes a socket, too */
 	channel->links = calloc(channel->link_count, sizeof(*channel->links));
 	if (channel->links)
@@ -444,9 +469,8 @@ void crow_channel_expire(struct crow_channel *channel)
 {
 	if (channel->pending == 0)
 		return;
-	channel->processing = true;
-	ares_process_fd(channel->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	channel->processing = false;
+	process(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	hang_up(channel);
 }
 
 bool crow_channel_is_idle(const struct crow_channel *channel)

@@ -327,6 +327,15 @@ def test_37_what_is_truncated_is_asked_by_tcp(forwarding, upstream):
     assert {one.tcp for one in upstream.asked(NAME)} == {False, True}
 
 
+def test_37_connections_end_with_what_is_asked_over_them(forwarding, upstream):
+    # Servers have few: dnsmasq 20, for all of its clients.
+    upstream.default = truncated(answer("60 A 10.9.8.7"))
+    for i in range(30):
+        assert addresses(ask(forwarding, f"n{i}.example.com")) == ["10.9.8.7"]
+    assert forwarding.counter("forward_tcp") >= 30
+    eventually(lambda: upstream.connections == 0, what="the end of all connections")
+
+
 def test_37_a_cut_record_in_a_truncated_reply(forwarding, upstream):
     cut = changed(answer("60 A 10.6.6.6", flags=dns.flags.TC), lambda wire: wire[:-7])
     upstream.on(NAME, truncated(RIGHT, by_udp=cut))

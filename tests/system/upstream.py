@@ -186,6 +186,7 @@ class Upstream:
         self._behaviours = {}
         self._asked = []
         self._held = []  # (question, how to send replies)
+        self.connections = 0  # those that are open
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._udp = self._socket(socket.SOCK_DGRAM, self.endpoint)
@@ -310,6 +311,7 @@ class Upstream:
     def _on_connection(self, listener):
         connection, source = listener.accept()
         connection.setblocking(False)
+        self.connections += 1
         stream = bytearray()
         self._selector.register(
             connection,
@@ -325,6 +327,7 @@ class Upstream:
         if not piece:
             self._selector.unregister(connection)
             connection.close()
+            self.connections -= 1
             return
         stream += piece
         while len(stream) >= 2 and len(stream) >= 2 + (size := struct.unpack("!H", stream[:2])[0]):
