@@ -130,12 +130,15 @@ static bool look(const struct watch_options *options, const struct crow_term *on
 
 static int main_watch(int argc, char **argv)
 {
+	static char screen[65536]; /* some 100 lines of 200 columns, with their colours */
 	struct watch_options options = {.status.trouble_first = true, .interval_s = 2};
 	struct crow_term term;
 	bool shown = false;
 
 	if (!read_options(&options, argc, argv))
 		return CROW_EXIT_USAGE;
+	/* A look goes out in one piece, so that an interrupt does not leave lines cut for the shell. */
+	setvbuf(stdout, screen, _IOFBF, sizeof(screen));
 	for (unsigned i = 0; options.count == 0 || i < options.count; i++) {
 		struct timespec pause = {.tv_sec = i ? options.interval_s : 0};
 

@@ -4,8 +4,9 @@
  *
  * The shelf bounds what large answers cost: the status of 100,000 instances is 14 MB and takes
  * 100 ms to write. One that was made is handed out again until 20 times the time that making it
- * took has passed, so that no number of askers costs more than a twentieth of the main thread; and
- * of those that slow readers hold on to, only so many exist.
+ * took has passed, so that no number of askers for it costs more than a twentieth of the main
+ * thread; and only four exist at a time, kept here or held by slow readers, so that those who ask
+ * for ever another one cost a fifth, and the rest of them is turned away.
  */
 #ifndef CROW_BODY_H
 #define CROW_BODY_H
