@@ -83,7 +83,20 @@ static void say_host_error(const struct crow_dns *dns)
 		 "host; if a sandbox is the cause, allow AF_NETLINK");
 }
 
-/* Once, since this is where somebody looks whose other names do not resolve. */
+/* Whether both name the same servers in the same order. NULL: names are refused. */
+static bool are_alike(const struct crow_upstreams *a, const struct crow_upstreams *b)
+{
+	if (!a || !b || a->count != b->count)
+		return a == b;
+	for (size_t i = 0; i < a->count; i++)
+		if (a->items[i].at.port != b->items[i].at.port ||
+		    crow_addr_compare(&a->items[i].at.addr, &b->items[i].at.addr) != 0)
+			return false;
+	return true;
+}
+
+/* At start and where it changes, since this is where somebody looks whose other names do not
+ * resolve. */
 static void say_where_others_go(const struct crow_dns *dns)
 {
 	char list[CROW_UPSTREAMS_MAX * (CROW_ENDPOINT_TEXT + 2)] = "";
@@ -142,8 +155,12 @@ void crow_dns_wake(struct crow_dns *dns)
 
 void crow_dns_forward(struct crow_dns *dns, struct crow_upstreams *upstreams)
 {
+	bool changed = dns->started && !are_alike(dns->upstreams, upstreams);
+
 	crow_upstreams_release(dns->upstreams);
 	dns->upstreams = upstreams ? crow_upstreams_use(upstreams) : NULL;
+	if (changed)
+		say_where_others_go(dns);
 	for (size_t i = 0; dns->started && i < dns->count; i++)
 		crow_worker_forward(dns->workers[i], upstreams);
 }

@@ -294,6 +294,8 @@ def test_a_file_is_followed(daemon, tmp_path):
         replace(path, f"nameserver {second.endpoint[0]}\n")
         second.wait()
         assert addresses(ask(daemon, "d.example")) == ["192.0.2.2"]
+    assert daemon.log_lines("forwarded to 127.77.255.251:53;")
+    assert daemon.log_lines("forwarded to 127.77.255.252:53;")
 
 
 def replace(path, text):
@@ -315,3 +317,4 @@ def test_a_reload_changes_the_upstreams(forwarding, upstream):
         forwarding.set("dns", upstream=None)
         forwarding.reload()
         eventually(lambda: rcode(ask(forwarding, "c.example")) == "REFUSED")
+    assert forwarding.log_lines("names of others are refused")
