@@ -127,6 +127,17 @@ static bool is_usable(const struct crow_upstreams *upstreams, const struct crow_
 	return true;
 }
 
+static void say_too_many(const struct crow_listen *at)
+{
+	char endpoint[CROW_ENDPOINT_TEXT];
+
+	crow_addr_format(&at->addr, at->port, endpoint);
+	crow_log(CROW_LOG_WARNING,
+		 "upstream %s and those behind it are not asked: there are %d before it; name the "
+		 "best ones first",
+		 endpoint, CROW_UPSTREAMS_MAX);
+}
+
 struct crow_upstreams *crow_upstreams_new(const struct crow_listens *servers,
 					  const struct crow_listens *own,
 					  const struct crow_upstreams *before)
@@ -137,12 +148,16 @@ struct crow_upstreams *crow_upstreams_new(const struct crow_listens *servers,
 		return NULL;
 	upstreams->users = 1;
 	upstreams->ports = CROW_UPSTREAM_PORTS_MAX;
-	for (size_t i = 0; i < servers->count && upstreams->count < CROW_UPSTREAMS_MAX; i++) {
+	for (size_t i = 0; i < servers->count; i++) {
 		struct crow_upstream *upstream = &upstreams->items[upstreams->count];
 		const struct crow_upstream *known = find(before, &servers->items[i]);
 
 		if (!is_usable(upstreams, &servers->items[i], own))
 			continue;
+		if (upstreams->count == CROW_UPSTREAMS_MAX) {
+			say_too_many(&servers->items[i]);
+			break;
+		}
 		upstream->at = servers->items[i];
 		arc4random_buf(&upstream->probe, sizeof(upstream->probe));
 		if (known)

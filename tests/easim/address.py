@@ -43,11 +43,12 @@ def _claim():
 
 def free_port(address):
     """A port that is free on address for TCP and UDP alike (DNS wants both)."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+        with socket.socket(family, socket.SOCK_STREAM) as tcp:
             tcp.bind((address, 0))
             port = tcp.getsockname()[1]
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            with socket.socket(family, socket.SOCK_DGRAM) as udp:
                 try:
                     udp.bind((address, port))
                 except OSError:

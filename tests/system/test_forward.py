@@ -8,6 +8,7 @@ import socket
 import dns.message
 import pytest
 
+from tests.easim.address import free_port
 from tests.system.daemon import Daemon, eventually
 from tests.system.lookup import addresses, ask, rcode
 from tests.system.upstream import Upstream, answer, failure, silent, truncated, without_edns
@@ -66,6 +67,25 @@ def test_a_large_answer_comes_by_tcp(forwarding, upstream):
     upstream.on("large.example", truncated(answer(*lines)))
     assert len(addresses(ask(forwarding, "large.example", tcp=True))) == 400
     assert forwarding.counter("forward_tcp") == 1
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the kernel has no IPv6")
+def test_an_upstream_of_ipv6(daemon):
+    with Upstream(("::1", free_port("::1"))) as upstream:
+        upstream.on("large.example.com", truncated(answer("60 A 192.0.2.2")))
+        daemon.set("dns", upstream="[%s]:%d" % upstream.endpoint)
+        daemon.start()
+        daemon.wait_instances("svc_a", 4)
+        assert addresses(ask(daemon, "www.example.com")) == ["192.0.2.1"]
+        assert addresses(ask(daemon, "large.example.com")) == ["192.0.2.2"]
+
+
+def test_more_upstreams_than_are_asked(daemon):
+    servers = [f"127.77.255.{i}" for i in range(1, 11)]
+    daemon.set("dns", upstream=",".join(servers))
+    daemon.start()
+    assert daemon.log_lines("127.77.255.9:53 and those behind it are not asked")
+    assert daemon.log_lines("127.77.255.7:53, 127.77.255.8:53;")
 
 
 @pytest.mark.parametrize("rdtype", ["ANY", "AXFR", "TYPE0", "TSIG", "OPT"])

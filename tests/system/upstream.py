@@ -211,7 +211,7 @@ class Upstream:
 
     @staticmethod
     def _socket(kind, endpoint):
-        sock = socket.socket(socket.AF_INET, kind)
+        sock = socket.socket(socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET, kind)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(endpoint)
         sock.setblocking(False)
