@@ -218,7 +218,9 @@ void crow_doctor_names(struct crow_doctor *doctor)
 			     "there is no getent(1), and so it cannot be tried how programs "
 			     "resolve names");
 	if (count == 0)
-		crow_finding(&doctor->findings, CROW_VERDICT_NOTE, "dns", NULL,
+		crow_finding(&doctor->findings, CROW_VERDICT_NOTE, "dns",
+			     "nothing, if crowfly run is all you use; else give it an address with "
+			     "[dns] listen= of crowfly.conf(5)",
 			     "the responder is off ([dns] listen=none)");
 	for (size_t i = 0; i < count; i++)
 		look_at_responder(doctor, &faces[i]);
