@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/face.h"
 #include "cli/json.h"
 #include "cli/status.h"
 #include "cli/story.h"
@@ -95,6 +96,7 @@ struct show {
 	const struct crow_status *status;
 	const struct crow_image *img;
 	struct crow_story *story; /* NULL: the snapshot is all that there is */
+	bool is_unheard;          /* the daemon serves pages, and did not answer */
 };
 
 /* The discovery name of the only service wanted; NULL if it is not just one. */
@@ -108,14 +110,16 @@ static const char *only_wanted(const struct crow_image *img, char **wanted)
 	return NULL;
 }
 
-static struct crow_story *load_story(const struct crow_status *status, const struct crow_image *img)
+static void load_story(struct show *show)
 {
-	const char *only = only_wanted(img, status->wanted);
+	const char *only = only_wanted(show->img, show->status->wanted);
+	struct crow_face faces[CROW_FACES_MAX];
 
-	if (!crow_view_daemon_lives(status->dir) ||
-	    (!only && img->header->instances.count > STORY_INSTANCES_MAX))
-		return NULL;
-	return crow_story_load(img, only);
+	if (!crow_view_daemon_lives(show->status->dir) ||
+	    (!only && show->img->header->instances.count > STORY_INSTANCES_MAX))
+		return;
+	show->story = crow_story_load(show->img, only);
+	show->is_unheard = !show->story && crow_face_get(show->img, "http", faces) > 0;
 }
 
 /* Loads what there is; false after a complaint. */
@@ -124,7 +128,7 @@ static bool show_init(struct show *show, const struct crow_status *status, struc
 	*show = (struct show){.status = status, .img = &copy->image};
 	if (!crow_view_load(copy, status->dir) || !all_are_known(&copy->image, status))
 		return false;
-	show->story = load_story(status, &copy->image);
+	load_story(show);
 	return true;
 }
 
@@ -225,6 +229,11 @@ static void put_daemon(const struct crow_term *term, const struct show *show)
 		fputs("crowflyd ", term->out);
 		crow_term_put(term, CROW_GOOD, 0, "runs");
 		fprintf(term->out, " (pid %u)", header->publisher_pid);
+		if (show->is_unheard) {
+			fputs(", but ", term->out);
+			crow_term_put(term, CROW_WARN, 0, "does not answer by HTTP");
+			fputs(" (is it stuck, or in another network namespace?)", term->out);
+		}
 	} else {
 		fputs("crowflyd ", term->out);
 		crow_term_put(term, CROW_BAD, 0, "does not run");

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -122,6 +123,18 @@ def test_status_of_a_dead_daemon_says_so(running, crowfly):
     running.kill()
     assert json.loads(crowfly("status", "--json").stdout)["daemon"]["alive"] is False
     assert "does not run" in crowfly("status").stdout
+
+
+def test_status_of_a_daemon_that_hangs(running, crowfly):
+    running.process.send_signal(signal.SIGSTOP)
+    try:
+        done = crowfly("status")
+    finally:
+        running.process.send_signal(signal.SIGCONT)
+    assert done.returncode == 0
+    assert "runs" in done.stdout and "does not answer by HTTP" in done.stdout
+    assert "svc_a" in done.stdout
+    assert "does not answer" not in crowfly("status").stdout
 
 
 def test_status_without_a_daemon(daemon, crowfly):
