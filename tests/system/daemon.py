@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from tests.easim.address import Network, free_port
 
@@ -215,12 +216,18 @@ class Daemon:
         return json.loads(self.get("/api/v1/status")[1])
 
     def counter(self, name):
-        return self.status()["counters"][name]
+        return json.loads(self.get("/api/v1/status?service=-")[1])["counters"][name]
 
     def service(self, name):
         """The service's part of the status, or None."""
-        found = [service for service in self.status()["services"] if service["name"] == name]
-        return found[0] if found else None
+        status = json.loads(self.get("/api/v1/status?service=" + quote(name, safe=""))[1])
+        return status["services"][0] if status["services"] else None
+
+    def up(self, name):
+        """How many instances of the service are up: cheap, however many they are."""
+        wanted = f'crowfly_service_instances{{service="{name}",state="up"}} '
+        (line,) = [x for x in self.get("/metrics")[1].decode().splitlines() if x.startswith(wanted)]
+        return int(line.removeprefix(wanted))
 
     def instances(self, name):
         """(address, port) -> weight of what the service has now."""
