@@ -108,9 +108,8 @@ static bool look_at_snapshot(struct crow_doctor *doctor, struct crow_copy *copy)
 
 	if (!crow_view_try(copy, doctor->dir, complaint)) {
 		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "snapshot",
-			     "start crowflyd, or name its directory; until then programs run as if "
-			     "crowfly were not installed",
-			     "%s", complaint);
+			     "until then programs run as if crowfly were not installed", "%s",
+			     complaint);
 		return false;
 	}
 	doctor->img = &copy->image;

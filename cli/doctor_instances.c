@@ -110,56 +110,70 @@ static void tell_service(struct crow_doctor *doctor, const char *name,
 
 /* ---- all of them ---- */
 
-static size_t collect(const struct crow_doctor *doctor, struct crow_dial *dials, size_t room)
+/* The instances of a service that somebody may be sent to: nobody misses one of weight 0 that is
+ * being taken down. They are appended to dials, as far as there is room; returns how many. */
+static size_t collect_service(const struct crow_image *img, const struct crow_snap_service *service,
+			      struct crow_dial *dials, size_t room)
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < service->count && count < room; i++) {
+		const struct crow_snap_instance *instance =
+			crow_image_instance(img, service->first + i);
+
+		if (instance->state == CROW_STATE_DRAINED)
+			continue;
+		dials[count].addr = instance->addr;
+		dials[count++].port = instance->port;
+	}
+	return count;
+}
+
+/* counts: for each service of the image, how many of the dials are its own. */
+static size_t collect(const struct crow_doctor *doctor, struct crow_dial *dials, size_t room,
+		      size_t *counts)
 {
 	const struct crow_image *img = doctor->img;
 	size_t count = 0;
 
 	for (uint32_t i = 0; i < crow_image_service_count(img); i++) {
-		const struct crow_snap_service *service = crow_image_service(img, i);
-
-		if (!crow_doctor_wants(doctor, i))
-			continue;
-		for (uint32_t j = 0; j < service->count && count < room; j++) {
-			const struct crow_snap_instance *instance =
-				crow_image_instance(img, service->first + j);
-
-			dials[count].addr = instance->addr;
-			dials[count++].port = instance->port;
-		}
+		if (crow_doctor_wants(doctor, i))
+			counts[i] = collect_service(img, crow_image_service(img, i), dials + count,
+						    room - count);
+		count += counts[i];
 	}
 	return count;
 }
 
-static void tell_services(struct crow_doctor *doctor, const struct crow_dial *dials, size_t count)
+static void tell_services(struct crow_doctor *doctor, const struct crow_dial *dials,
+			  const size_t *counts)
 {
 	const struct crow_image *img = doctor->img;
-	size_t at = 0;
 
-	for (uint32_t i = 0; i < crow_image_service_count(img) && at < count; i++) {
-		const struct crow_snap_service *service = crow_image_service(img, i);
-		size_t part = service->count < count - at ? service->count : count - at;
-
-		if (!crow_doctor_wants(doctor, i) || part == 0)
-			continue;
-		tell_service(doctor, crow_image_string(img, service->name), dials + at, part);
-		at += part;
+	for (uint32_t i = 0; i < crow_image_service_count(img); i++) {
+		if (counts[i] > 0)
+			tell_service(doctor,
+				     crow_image_string(img, crow_image_service(img, i)->name),
+				     dials, counts[i]);
+		dials += counts[i];
 	}
 }
 
 void crow_doctor_instances(struct crow_doctor *doctor)
 {
 	struct crow_dial *dials = calloc(DIALS_MAX, sizeof(*dials));
+	size_t *counts = calloc(crow_image_service_count(doctor->img), sizeof(*counts));
 	size_t count;
 
-	if (!dials)
-		return;
-	count = collect(doctor, dials, DIALS_MAX);
-	crow_dial_all(dials, count, DIAL_TIMEOUT_MS, show_progress, NULL);
-	tell_services(doctor, dials, count);
-	if (count == DIALS_MAX)
-		crow_finding(&doctor->findings, CROW_VERDICT_NOTE, "instance",
-			     "--service NAME looks at one service",
-			     "only the first %d instances were tried", DIALS_MAX);
+	if (dials && counts) {
+		count = collect(doctor, dials, DIALS_MAX, counts);
+		crow_dial_all(dials, count, DIAL_TIMEOUT_MS, show_progress, NULL);
+		tell_services(doctor, dials, counts);
+		if (count == DIALS_MAX)
+			crow_finding(&doctor->findings, CROW_VERDICT_NOTE, "instance",
+				     "--service NAME looks at one service",
+				     "only the first %d instances were tried", DIALS_MAX);
+	}
+	free(counts);
 	free(dials);
 }

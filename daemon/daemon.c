@@ -260,7 +260,7 @@ static void reload(struct daemon *d)
 			crow_log(CROW_LOG_ERROR, "no memory to reload the upstreams: those of "
 						 "before are asked; reload again");
 		crow_publisher_schedule(d->publisher);
-		crow_log(CROW_LOG_INFO, "reloaded: %zu services from %zu sources", d->table.count,
+		crow_log(CROW_LOG_INFO, "reloaded; services: %zu, sources: %zu", d->table.count,
 			 config->source_count);
 		config = old;
 	} else {

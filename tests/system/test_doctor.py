@@ -144,6 +144,14 @@ def test_an_instance_that_is_silent(easim, running, doctor):
     assert "security group" in finding["next"]
 
 
+def test_an_instance_that_is_being_taken_down(easim, running, doctor):
+    easim.set_weight("svc_a", 0, 0)
+    easim.kill("svc_a", 0)
+    eventually(lambda: running.service("svc_a")["counts"]["drained"] == 1, what="it is drained")
+    found = doctor("--service", "svc_a")
+    assert found.of("instance") == [("ok", "svc_a: 3 of 3 instances take connections")]
+
+
 @needs_root
 def test_a_host_without_a_route(running, doctor):
     found = doctor("--service", "svc_b", prefix=("unshare", "--net"))
