@@ -66,6 +66,45 @@ static void test_the_pick_counts_and_the_others_are_named(void **state)
 	assert_int_equal(last_minute("two_b", "10.0.0.1", 8001, SECOND_NS), 0);
 }
 
+static double equal(unsigned i)
+{
+	(void)i;
+	return 1;
+}
+
+/* One sweep takes the marks of all services, and more of them than it looks up side by side. */
+static void test_each_service_has_its_own_counts(void **state)
+{
+	const struct crow_snap_service *service;
+	struct crow_addr addr;
+
+	(void)state;
+	free(published);
+	fixture_take_many(&f, "two_b", 100, equal);
+	published = fixture_build(&f);
+	for (uint32_t s = 0; s < crow_image_service_count(&published->image); s++) {
+		service = crow_image_service(&published->image, s);
+		for (uint32_t i = 0; i < service->count; i++)
+			for (uint32_t k = 0; k <= i % 5 + s; k++)
+				crow_given_mark(published->given, service->first + i, true);
+	}
+	sweep(SECOND_NS);
+	for (uint32_t s = 0; s < crow_image_service_count(&published->image); s++) {
+		service = crow_image_service(&published->image, s);
+		for (uint32_t i = 0; i < service->count; i++) {
+			const struct crow_snap_instance *instance =
+				crow_image_instance(&published->image, service->first + i);
+
+			addr = instance->addr;
+			assert_int_equal(crow_given_last_minute(given,
+								crow_image_string(&published->image,
+										  service->name),
+								&addr, instance->port, SECOND_NS),
+					 i % 5 + s + 1);
+		}
+	}
+}
+
 static void note(void *context, const struct crow_snap_instance *instance, int64_t now_ns)
 {
 	unsigned *named = context;
@@ -104,12 +143,6 @@ static void test_counts_go_on_with_the_next_image_and_fade(void **state)
 	assert_int_equal(last_minute("one", "10.0.0.1", 8001, 90 * SECOND_NS), 31);
 	assert_int_equal(last_minute("one", "10.0.0.1", 8001, 121 * SECOND_NS), 0);
 	assert_int_equal(last_minute("one", "10.0.0.1", 8001, 1000 * SECOND_NS), 0);
-}
-
-static double equal(unsigned i)
-{
-	(void)i;
-	return 1;
 }
 
 static void test_what_was_not_given_for_long_makes_room(void **state)
@@ -183,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_pick_counts_and_the_others_are_named),
+		TEST(test_each_service_has_its_own_counts),
 		TEST(test_each_that_was_named_is_told_once),
 		TEST(test_counts_go_on_with_the_next_image_and_fade),
 		TEST(test_what_was_not_given_for_long_makes_room),
