@@ -3,6 +3,7 @@
 The standard library alone: `make demo` uses this too.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -185,6 +186,16 @@ class Daemon:
         self.process.kill()
         self.process.wait()
         self.process = None
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """By SIGSTOP: its sockets are there, and nobody reads them. All its threads stand still."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def reload(self):
         self.write_config()

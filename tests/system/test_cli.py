@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 
@@ -126,11 +125,8 @@ def test_status_of_a_dead_daemon_says_so(running, crowfly):
 
 
 def test_status_of_a_daemon_that_hangs(running, crowfly):
-    running.process.send_signal(signal.SIGSTOP)
-    try:
+    with running.stopped():
         done = crowfly("status")
-    finally:
-        running.process.send_signal(signal.SIGCONT)
     assert done.returncode == 0
     assert "runs" in done.stdout and "does not answer by HTTP" in done.stdout
     assert "svc_a" in done.stdout

@@ -5,7 +5,6 @@ import contextlib
 import os
 import re
 import resource
-import signal
 import socket
 import struct
 import sys
@@ -15,7 +14,7 @@ import pytest
 
 from tests.easim import Easim
 from tests.easim.address import free_port
-from tests.system.daemon import BOUND_S, Daemon, eventually
+from tests.system.daemon import BOUND_S, Daemon
 from tests.system.netns import own_network
 from tests.system.wire import assert_served, frame, query, receive_frame
 
@@ -163,10 +162,6 @@ def many_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def state_of(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-
-
 def test_2000_clients_at_the_same_moment(running, many_descriptors):
     """All of their queries are there before the responder reads the first."""
     if line := running.log_lines("net.core.rmem_max"):
@@ -176,11 +171,9 @@ def test_2000_clients_at_the_same_moment(running, many_descriptors):
             clients.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             for _ in range(ASKERS)
         ]
-        running.process.send_signal(signal.SIGSTOP)
-        eventually(lambda: state_of(running.process.pid) == "T")
-        for identity, client in enumerate(sockets):
-            client.sendto(query(identity=identity), running.dns)
-        running.process.send_signal(signal.SIGCONT)
+        with running.stopped():
+            for identity, client in enumerate(sockets):
+                client.sendto(query(identity=identity), running.dns)
         for identity, client in enumerate(sockets):
             client.settimeout(BOUND_S)
             assert struct.unpack("!H", client.recv(4096)[:2]) == (identity,)

@@ -5,7 +5,6 @@ import collections
 import json
 import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -178,8 +177,7 @@ def test_changes_that_the_kernel_could_not_deliver(namespace, sorted_daemon):
     commands = [f"address add 10.9.{n // 250}.{n % 250}/32 dev v0" for n in range(1000)]
     batch = sorted_daemon.directory / "batch"
     batch.write_text("\n".join([*commands, f"address add {HOST} dev v0"]) + "\n")
-    sorted_daemon.process.send_signal(signal.SIGSTOP)
-    namespace.run("ip", "-batch", batch)
-    sorted_daemon.process.send_signal(signal.SIGCONT)
+    with sorted_daemon.stopped():
+        namespace.run("ip", "-batch", batch)
     eventually(lambda: 1 in sizes(namespace, sorted_daemon), what="the last address")
     assert sorted_daemon.counter("dns_address_changes") < len(commands), "all were delivered"

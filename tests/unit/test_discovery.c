@@ -380,6 +380,19 @@ static void test_names_that_are_not_asked(void **state)
 	assert_int_equal(server.requests, 0);
 }
 
+/* One that would be found, were it asked for; the one after it is asked for by both paths. */
+static void test_a_denied_name_is_not_asked(void **state)
+{
+	(void)state;
+	start(ONE_SOURCE("*"), script_on_demand);
+	crow_table_deny(&table, "group.item.eas.internal", CROW_NAME_UNKNOWN, INT64_MAX);
+	crow_discovery_demand(discovery, "group.item.eas.internal");
+	crow_discovery_demand(discovery, "broken.eas.internal");
+	run_until(is_broken);
+	assert_int_equal(server.requests, 2);
+	stop();
+}
+
 static bool is_full(void)
 {
 	return has_list("group.item");
@@ -536,6 +549,7 @@ int main(void)
 		cmocka_unit_test(test_a_slow_service_delays_no_other),
 		cmocka_unit_test(test_more_services_than_places),
 		cmocka_unit_test(test_names_on_demand),
+		cmocka_unit_test(test_a_denied_name_is_not_asked),
 		cmocka_unit_test(test_names_that_are_not_asked),
 		cmocka_unit_test(test_max_services),
 		cmocka_unit_test(test_demands_are_bounded_and_asked_once),
