@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "daemon/log.h"
 #include "resolver/name.h"
@@ -31,10 +33,14 @@ struct crow_fetcher {
 	int64_t warned_ns;
 };
 
-/* A descriptor that libcurl wants watched. */
+/* A socket that libcurl wants watched, by a descriptor of our own. libcurl (7.88) closes a socket
+ * that is still connecting before it says that it need not be watched any more, and without
+ * CURLOPT_CLOSESOCKETFUNCTION: its number may be another thread's by then, and must not be touched.
+ * A duplicate is ours until we close it. */
 struct connection {
-	struct crow_watch watch;
+	struct crow_watch watch; /* of the duplicate */
 	struct crow_fetcher *fetcher;
+	curl_socket_t fd; /* what libcurl calls it */
 };
 
 struct crow_fetch {
@@ -281,7 +287,7 @@ static void on_ready(struct crow_watch *watch, uint32_t events)
 		what |= CURL_CSELECT_OUT;
 	if (events & (EPOLLERR | EPOLLHUP))
 		what |= CURL_CSELECT_ERR;
-	act(connection->fetcher, watch->fd, what); /* connection may be gone after it */
+	act(connection->fetcher, connection->fd, what); /* connection may be gone after it */
 }
 
 /* CURLMOPT_TIMERFUNCTION: libcurl must not be called from here. */
@@ -312,12 +318,25 @@ static struct connection *connection_new(struct crow_fetcher *fetcher, curl_sock
 	if (!connection)
 		return NULL;
 	connection->fetcher = fetcher;
-	connection->watch.fd = fd;
+	connection->fd = fd;
+	connection->watch.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	connection->watch.on_ready = on_ready;
-	if (crow_loop_add(fetcher->loop, &connection->watch, events) == 0)
+	if (connection->watch.fd >= 0 &&
+	    crow_loop_add(fetcher->loop, &connection->watch, events) == 0)
 		return connection;
+	if (connection->watch.fd >= 0)
+		close(connection->watch.fd);
 	free(connection);
 	return NULL;
+}
+
+static void connection_free(struct connection *connection)
+{
+	if (!connection)
+		return;
+	crow_loop_remove(connection->fetcher->loop, &connection->watch);
+	close(connection->watch.fd);
+	free(connection);
 }
 
 /* CURLMOPT_SOCKETFUNCTION. A descriptor that cannot be watched is no error here, which would end
@@ -329,9 +348,7 @@ static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *contex
 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
-		if (connection)
-			crow_loop_remove(fetcher->loop, &connection->watch);
-		free(connection);
+		connection_free(connection);
 		return 0;
 	}
 	if (connection) {
