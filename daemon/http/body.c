@@ -5,6 +5,9 @@
 
 /* As daemon/publisher.c: making must not take more than a twentieth of the main thread. */
 #define MAKING_TIMES 20
+/* Times what all that are kept took: when each of them is made again as soon as it may be, all of
+ * them together take a fifth. */
+#define MAKING_TIMES_ALL 5
 
 struct crow_body *crow_body_new(char *bytes, size_t size)
 {
@@ -35,42 +38,54 @@ void crow_body_unref(struct crow_body *body)
 {
 	if (!body || --body->users > 0)
 		return;
-	if (body->large)
-		--*body->large;
+	if (body->shelf)
+		body->shelf->bytes -= body->size;
 	free(body->bytes);
 	free(body);
 }
 
 /* ---- the shelf ---- */
 
-static void clear(struct crow_shelf_slot *slot)
+struct crow_shelf_slot {
+	struct crow_shelf_slot *next;
+	struct crow_body *body;
+	int64_t until_ns, took_ns;
+	char key[];
+};
+
+void crow_shelf_init(struct crow_shelf *shelf)
 {
-	crow_body_unref(slot->body);
-	memset(slot, 0, sizeof(*slot));
+	*shelf = (struct crow_shelf){.kept_max = CROW_SHELF_KEPT_MAX};
 }
 
-struct crow_body *crow_shelf_find(struct crow_shelf *shelf, const char *key, int64_t now_ns,
-				  bool *full)
+struct crow_body *crow_shelf_find(struct crow_shelf *shelf, const char *key, int64_t now_ns)
 {
 	crow_shelf_sweep(shelf, now_ns);
-	for (size_t i = 0; i < CROW_SHELF_BODIES; i++) {
-		struct crow_shelf_slot *slot = &shelf->slots[i];
-
-		if (slot->body && strcmp(slot->key, key) == 0)
+	for (struct crow_shelf_slot *slot = shelf->slots; slot; slot = slot->next)
+		if (strcmp(slot->key, key) == 0)
 			return crow_body_ref(slot->body);
-	}
-	*full = shelf->large >= CROW_SHELF_BODIES;
 	return NULL;
 }
 
-/* There is a free one: at most CROW_SHELF_BODIES exist, and `body` is one that has none yet. */
-static struct crow_shelf_slot *free_slot(struct crow_shelf *shelf)
+bool crow_shelf_is_full(const struct crow_shelf *shelf)
 {
-	struct crow_shelf_slot *slot = shelf->slots;
+	return shelf->kept >= shelf->kept_max;
+}
 
-	while (slot->body)
-		slot++;
-	return slot;
+static void put(struct crow_shelf *shelf, struct crow_shelf_slot *slot)
+{
+	shelf->kept += slot->body->size;
+	shelf->took_ns += slot->took_ns;
+	slot->body->kept = true;
+	slot->next = shelf->slots;
+	shelf->slots = slot;
+}
+
+static int64_t keeping_ns(const struct crow_shelf *shelf, int64_t took_ns)
+{
+	int64_t own_ns = took_ns * MAKING_TIMES, all_ns = shelf->took_ns * MAKING_TIMES_ALL;
+
+	return own_ns > all_ns ? own_ns : all_ns;
 }
 
 void crow_shelf_keep(struct crow_shelf *shelf, const char *key, struct crow_body *body,
@@ -80,25 +95,44 @@ void crow_shelf_keep(struct crow_shelf *shelf, const char *key, struct crow_body
 
 	if (!body || body->size < CROW_SHELF_LARGE)
 		return;
-	body->large = &shelf->large;
-	shelf->large++;
-	if (strlen(key) >= CROW_SHELF_KEY || shelf->large > CROW_SHELF_BODIES)
+	body->shelf = shelf;
+	shelf->bytes += body->size;
+	slot = crow_shelf_is_full(shelf) ? NULL : malloc(sizeof(*slot) + strlen(key) + 1);
+	if (!slot)
 		return;
-	slot = free_slot(shelf);
-	strcpy(slot->key, key);
 	slot->body = crow_body_ref(body);
-	slot->until_ns = now_ns + (now_ns - start_ns) * MAKING_TIMES;
+	slot->took_ns = now_ns - start_ns;
+	strcpy(slot->key, key);
+	put(shelf, slot);
+	slot->until_ns = now_ns + keeping_ns(shelf, slot->took_ns);
+}
+
+/* Takes the slot that *at leads to out of the list. */
+static void drop(struct crow_shelf *shelf, struct crow_shelf_slot **at)
+{
+	struct crow_shelf_slot *slot = *at;
+
+	*at = slot->next;
+	shelf->kept -= slot->body->size;
+	shelf->took_ns -= slot->took_ns;
+	slot->body->kept = false;
+	crow_body_unref(slot->body);
+	free(slot);
 }
 
 void crow_shelf_sweep(struct crow_shelf *shelf, int64_t now_ns)
 {
-	for (size_t i = 0; i < CROW_SHELF_BODIES; i++)
-		if (shelf->slots[i].body && shelf->slots[i].until_ns <= now_ns)
-			clear(&shelf->slots[i]);
+	struct crow_shelf_slot **at = &shelf->slots;
+
+	while (*at) {
+		if ((*at)->until_ns <= now_ns)
+			drop(shelf, at);
+		else
+			at = &(*at)->next;
+	}
 }
 
 void crow_shelf_fini(struct crow_shelf *shelf)
 {
-	for (size_t i = 0; i < CROW_SHELF_BODIES; i++)
-		clear(&shelf->slots[i]);
+	crow_shelf_sweep(shelf, INT64_MAX);
 }

@@ -39,7 +39,7 @@ struct crow_guest *crow_guests_enter(struct crow_guests *guests, int fd,
 		guest++;
 	*guest = (struct crow_guest){.fd = fd, .peer = *peer, .own = *own};
 	guests->count++;
-	crow_guests_renew(guests, guest, now_ns);
+	crow_guests_renew(guest, now_ns);
 	return guest;
 }
 
@@ -49,16 +49,36 @@ void crow_guests_leave(struct crow_guests *guests, struct crow_guest *guest)
 	guests->count--;
 }
 
-void crow_guests_renew(const struct crow_guests *guests, struct crow_guest *guest, int64_t now_ns)
+void crow_guests_ask(struct crow_guest *guest, int64_t now_ns)
 {
-	guest->due_ns = now_ns + guests->exchange_ns;
-	guest->wait_ns = 0;
+	guest->asked_ns = now_ns;
 }
 
-/* Who waits for discovery is not slow. */
-static int64_t due_of(const struct crow_guest *guest)
+void crow_guests_renew(struct crow_guest *guest, int64_t now_ns)
 {
-	return guest->suspended ? guest->wait_ns : guest->due_ns;
+	guest->since_ns = now_ns;
+	guest->asked_ns = 0;
+	guest->wait_ns = 0;
+	guest->reading = NULL;
+}
+
+/* ---- who goes, and when ---- */
+
+/* Who waits for discovery is not slow. */
+static int64_t due_ns(const struct crow_guests *guests, const struct crow_guest *guest)
+{
+	return guest->suspended ? guest->wait_ns : guest->since_ns + guests->exchange_ns;
+}
+
+/* Since when it might make room. */
+static int64_t yield_ns(const struct crow_guest *guest)
+{
+	return guest->asked_ns ? guest->asked_ns + CROW_GUEST_PATIENCE_NS : guest->since_ns;
+}
+
+static bool is_here(const struct crow_guest *guest)
+{
+	return guest->fd >= 0 && !guest->leaving;
 }
 
 struct crow_guest *crow_guests_late(struct crow_guests *guests, int64_t now_ns)
@@ -66,23 +86,65 @@ struct crow_guest *crow_guests_late(struct crow_guests *guests, int64_t now_ns)
 	for (size_t i = 0; i < CROW_GUESTS_MAX; i++) {
 		struct crow_guest *guest = &guests->items[i];
 
-		if (guest->fd >= 0 && !guest->suspended && guest->due_ns <= now_ns) {
-			guest->due_ns = INT64_MAX;
+		if (is_here(guest) && !guest->suspended && due_ns(guests, guest) <= now_ns) {
+			guest->leaving = true;
 			return guest;
 		}
 	}
 	return NULL;
 }
 
-int64_t crow_guests_next_ns(const struct crow_guests *guests)
+/* Whether a is to go rather than b (NULL: nobody): who asks nothing before who does. */
+static bool goes_before(const struct crow_guest *a, const struct crow_guest *b)
 {
+	bool asks = a->asked_ns != 0;
+
+	if (!b || asks != (b->asked_ns != 0))
+		return !b || !asks;
+	return yield_ns(a) < yield_ns(b);
+}
+
+struct crow_guest *crow_guests_yielding(struct crow_guests *guests, int64_t now_ns)
+{
+	struct crow_guest *first = NULL;
+
+	for (size_t i = 0; i < CROW_GUESTS_MAX; i++) {
+		struct crow_guest *guest = &guests->items[i];
+
+		if (is_here(guest) && yield_ns(guest) <= now_ns && goes_before(guest, first))
+			first = guest;
+	}
+	return first;
+}
+
+struct crow_guest *crow_guests_reading(struct crow_guests *guests)
+{
+	struct crow_guest *first = NULL;
+
+	for (size_t i = 0; i < CROW_GUESTS_MAX; i++) {
+		struct crow_guest *guest = &guests->items[i];
+
+		if (is_here(guest) && guest->reading && guest->reading->shelf &&
+		    !guest->reading->kept && (!first || guest->asked_ns < first->asked_ns))
+			first = guest;
+	}
+	return first;
+}
+
+int64_t crow_guests_next_ns(struct crow_guests *guests, int64_t now_ns)
+{
+	bool awaited = crow_guests_is_full(guests) && !crow_guests_yielding(guests, now_ns);
 	int64_t next_ns = INT64_MAX;
 
 	for (size_t i = 0; i < CROW_GUESTS_MAX; i++) {
 		const struct crow_guest *guest = &guests->items[i];
 
-		if (guest->fd >= 0 && due_of(guest) < next_ns)
-			next_ns = due_of(guest);
+		if (!is_here(guest))
+			continue;
+		if (due_ns(guests, guest) < next_ns)
+			next_ns = due_ns(guests, guest);
+		if (awaited && yield_ns(guest) < next_ns)
+			next_ns = yield_ns(guest);
 	}
 	return next_ns;
 }

@@ -44,6 +44,7 @@ struct crow_http {
 	struct server servers[];
 };
 
+static void turn(struct server *server);
 static void run(struct server *server);
 
 /* ---- answers ---- */
@@ -115,7 +116,7 @@ static const char *argument(struct MHD_Connection *connection, const char *name)
 
 static void rearm_patience(struct server *server)
 {
-	int64_t next_ns = crow_guests_next_ns(&server->guests);
+	int64_t next_ns = crow_guests_next_ns(&server->guests, crow_now_ns());
 
 	if (next_ns == INT64_MAX)
 		crow_timer_clear(server->http->house.loop, &server->patience);
@@ -162,6 +163,7 @@ static enum MHD_Result answer(struct server *server, struct crow_guest *guest, c
 			 &reply);
 	if (reply.later_ns != 0)
 		return put_off(server, guest, reply.later_ns);
+	guest->reading = reply.body;
 	return send_answer(connection, &reply);
 }
 
@@ -189,6 +191,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return MHD_NO;
 	if (!*seen) {
 		*seen = server;
+		crow_guests_ask(guest, crow_now_ns());
 		return MHD_YES;
 	}
 	if (*upload_size) {
@@ -201,13 +204,13 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static void on_completed(void *context, struct MHD_Connection *connection, void **seen,
 			 enum MHD_RequestTerminationCode code)
 {
-	struct server *server = context;
 	struct crow_guest *guest = guest_of(connection);
 
+	(void)context;
 	(void)seen;
 	(void)code;
 	if (guest)
-		crow_guests_renew(&server->guests, guest, crow_now_ns());
+		crow_guests_renew(guest, crow_now_ns());
 }
 
 /* ---- connections ---- */
@@ -257,6 +260,72 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 	((struct crow_guest *)*guest_at)->connection = connection;
 }
 
+/* ---- who makes room ---- */
+
+/* The library owns the descriptor: to it, this is a client that has left. */
+static void dismiss(struct crow_guest *guest)
+{
+	guest->leaving = true;
+	shutdown(guest->fd, SHUT_RDWR);
+}
+
+/* The answer that waited is given, or put off again. */
+static void resume_one(struct crow_guest *guest)
+{
+	guest->suspended = false;
+	MHD_resume_connection(guest->connection);
+}
+
+/* Whether there is a place for one more, or somebody who makes room for him. */
+static bool has_room(struct server *server)
+{
+	return !crow_guests_is_full(&server->guests) ||
+	       crow_guests_yielding(&server->guests, crow_now_ns());
+}
+
+/* An idle connection is closed when another one wants its place: whoever holds all of them and says
+ * nothing keeps nobody out. Who waits for discovery gets the answer that there is so far. Each turn
+ * takes one guest further, so that this ends. */
+static void make_room(struct server *server)
+{
+	struct crow_guest *guest;
+	int64_t now_ns = crow_now_ns();
+
+	while (crow_guests_is_full(&server->guests) &&
+	       (guest = crow_guests_yielding(&server->guests, now_ns))) {
+		if (guest->suspended) {
+			guest->wait_ns = now_ns;
+			resume_one(guest);
+		} else {
+			crow_count(http_yielded);
+			dismiss(guest);
+		}
+		turn(server);
+	}
+}
+
+/* Whoever reads a large answer for longest lets go of it when others need the memory. */
+static void free_memory(struct crow_http *http)
+{
+	while (crow_site_is_crowded(&http->site)) {
+		struct crow_guest *first = NULL, *guest;
+		struct server *of = NULL;
+
+		for (size_t i = 0; i < http->count; i++) {
+			guest = crow_guests_reading(&http->servers[i].guests);
+			if (!guest || (first && first->asked_ns <= guest->asked_ns))
+				continue;
+			first = guest;
+			of = &http->servers[i];
+		}
+		if (!first)
+			return;
+		crow_count(http_yielded);
+		dismiss(first);
+		turn(of);
+	}
+}
+
 static bool on_accept(struct crow_listener *listener, int fd)
 {
 	struct server *server = crow_container(listener, struct server, listener);
@@ -272,17 +341,18 @@ static bool on_accept(struct crow_listener *listener, int fd)
 		crow_count(http_crowded);
 		close(fd);
 	} else {
+		make_room(server);
 		MHD_add_connection(server->daemon, fd, (struct sockaddr *)&sa, length);
 		run(server);
 	}
-	return !crow_guests_is_full(&server->guests);
+	return has_room(server);
 }
 
 /* ---- the loop ---- */
 
 /* The library's descriptor is edge-triggered inside: bytes that it left unread do not wake it
  * again. Only MHD_get_timeout() tells of them, so it is asked after every run. */
-static void run(struct server *server)
+static void turn(struct server *server)
 {
 	struct crow_loop *loop = server->http->house.loop;
 	MHD_UNSIGNED_LONG_LONG wait_ms;
@@ -292,9 +362,15 @@ static void run(struct server *server)
 		crow_timer_set(loop, &server->timer, crow_now_ns() + (int64_t)wait_ms * 1000000);
 	else
 		crow_timer_clear(loop, &server->timer);
-	if (!crow_guests_is_full(&server->guests))
+	if (has_room(server))
 		crow_listener_wake(&server->listener);
 	rearm_patience(server);
+}
+
+static void run(struct server *server)
+{
+	turn(server);
+	free_memory(server->http);
 }
 
 static void on_ready(struct crow_watch *watch, uint32_t events)
@@ -315,14 +391,11 @@ static void resume(struct server *server, int64_t until_ns)
 	for (size_t i = 0; i < CROW_GUESTS_MAX; i++) {
 		struct crow_guest *guest = &server->guests.items[i];
 
-		if (guest->fd < 0 || !guest->suspended || guest->wait_ns > until_ns)
-			continue;
-		guest->suspended = false;
-		MHD_resume_connection(guest->connection);
+		if (guest->fd >= 0 && guest->suspended && guest->wait_ns <= until_ns)
+			resume_one(guest);
 	}
 }
 
-/* The library owns the descriptor: to it, this is a client that has left. */
 static void on_impatient(struct crow_timer *timer, int64_t now_ns)
 {
 	struct server *server = crow_container(timer, struct server, patience);
@@ -330,7 +403,7 @@ static void on_impatient(struct crow_timer *timer, int64_t now_ns)
 
 	while ((guest = crow_guests_late(&server->guests, now_ns))) {
 		crow_count(http_slow);
-		shutdown(guest->fd, SHUT_RDWR);
+		dismiss(guest);
 	}
 	resume(server, now_ns);
 	run(server);
@@ -354,6 +427,14 @@ void crow_http_note(struct crow_http *http, enum crow_history_kind kind,
 	if (http->house.publisher)
 		crow_site_note(&http->site, crow_publisher_image(http->house.publisher), kind, addr,
 			       port, crow_now_ns());
+}
+
+void crow_http_narrow(struct crow_http *http, size_t kept_max, size_t large_max)
+{
+	http->site.large_max = large_max;
+	http->site.statuses.kept_max = kept_max;
+	http->site.metrics.kept_max = kept_max;
+	http->site.mirrors.kept_max = kept_max;
 }
 
 void crow_http_hurry(struct crow_http *http, int64_t exchange_ns)

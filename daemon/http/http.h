@@ -41,6 +41,8 @@ void crow_http_note(struct crow_http *http, enum crow_history_kind kind,
 		    const struct crow_addr *addr, uint16_t port);
 /* For tests: another bound than CROW_GUEST_EXCHANGE_NS. */
 void crow_http_hurry(struct crow_http *http, int64_t exchange_ns);
+/* Likewise: less room for large answers, see body.h and site.h. */
+void crow_http_narrow(struct crow_http *http, size_t kept_max, size_t large_max);
 void crow_http_free(struct crow_http *http);
 
 #endif

@@ -86,12 +86,51 @@ void crow_mirror_fini(struct crow_mirror *mirror)
 	free(mirror->instances);
 }
 
-/* A list of tags, or "*". Weak comparison (RFC 9110 13.1.2): with W/ and without it are equal. The
- * quotes of ours keep it from being found within a longer one. */
+/* ---- what the asker has ---- */
+
+static const char *skip_blanks(const char *at)
+{
+	return at + strspn(at, " \t");
+}
+
+/* Of an opaque-tag with its quotes (RFC 9110 8.8.3), 0 if it is none. What may stand between them is
+ * all but controls, the blank and the quote. */
+static size_t tag_length(const char *at)
+{
+	const char *end = at + 1;
+
+	if (*at != '"')
+		return 0;
+	while ((unsigned char)*end > ' ' && *end != '"' && *end != '\x7f')
+		end++;
+	return *end == '"' ? (size_t)(end - at) + 1 : 0;
+}
+
+/* RFC 9110 13.1.2: "*", or a list of tags, in which empty elements are to be ignored (5.6.1.2). They
+ * are compared weakly: with W/ and without it are equal. What is no such value names nothing, and
+ * the asker gets the list. */
 bool crow_mirror_is_known(const struct crow_mirror *mirror, const char *if_none_match)
 {
-	return if_none_match && (strcmp(if_none_match, "*") == 0 ||
-				 strstr(if_none_match, strchr(mirror->etag, '"')));
+	const char *own = strchr(mirror->etag, '"');
+	const char *at = skip_blanks(if_none_match ? if_none_match : "");
+	bool known = false;
+
+	if (*at == '*')
+		return *skip_blanks(at + 1) == '\0';
+	for (;; at = skip_blanks(at + 1)) {
+		if (*at != ',' && *at != '\0') {
+			size_t length;
+
+			at += strncmp(at, "W/", 2) == 0 ? 2 : 0;
+			length = tag_length(at);
+			if (length == 0)
+				return false;
+			known |= length == strlen(own) && memcmp(at, own, length) == 0;
+			at = skip_blanks(at + length);
+		}
+		if (*at != ',')
+			return *at == '\0' && known;
+	}
 }
 
 /* ---- the document ---- */

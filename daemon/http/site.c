@@ -29,6 +29,7 @@ enum {
 
 /* Of an argument: as long as any name may be. */
 #define ARGUMENT_MAX CROW_NAME_MAX
+#define STATUS_KEY   (ARGUMENT_MAX + 32)
 
 static void say(struct crow_answer *out, unsigned status, const char *text)
 {
@@ -70,24 +71,21 @@ static void answer_ready(struct visit *visit, struct crow_answer *out)
 	say(out, BUSY, text);
 }
 
-/* A document that may be large comes from its shelf if there is one, else it's made. */
-static void answer_large(const struct visit *visit, struct crow_shelf *shelf, const char *key,
-			 struct crow_body *(*render)(const struct visit *visit),
-			 struct crow_answer *out)
+/* A document that may be large comes from its shelf if it is there, else it is made. */
+static bool answer_kept(struct crow_shelf *shelf, const char *key, struct crow_answer *out)
+{
+	out->status = OK;
+	out->body = crow_shelf_find(shelf, key, crow_now_ns());
+	return out->body;
+}
+
+static void answer_made(const struct visit *visit, struct crow_shelf *shelf, const char *key,
+			struct crow_body *(*render)(const struct visit *visit),
+			struct crow_answer *out)
 {
 	int64_t start_ns = crow_now_ns();
-	bool full = false;
 
 	out->status = OK;
-	out->body = crow_shelf_find(shelf, key, start_ns, &full);
-	if (out->body)
-		return;
-	if (full) {
-		crow_count(http_busy);
-		out->retry_after_s = 1;
-		say(out, BUSY, "too many are reading this slowly; ask again\n");
-		return;
-	}
 	out->body = render(visit);
 	crow_shelf_keep(shelf, key, out->body, start_ns, crow_now_ns());
 }
@@ -147,17 +145,37 @@ static struct crow_body *render_status(const struct visit *visit)
 	return crow_status_render(&visit->view, &scope);
 }
 
+/* Numbers come first, and at most one text, last: no two requests have the same key unless they get
+ * the same document. */
+static void make_status_key(const struct crow_request *request, char out[STATUS_KEY])
+{
+	if (request->service)
+		snprintf(out, STATUS_KEY, "service %s", request->service);
+	else if (request->query || request->page)
+		snprintf(out, STATUS_KEY, "page %u %s", page_number(request),
+			 or_empty(request->query));
+	else
+		strcpy(out, "all");
+}
+
+/* Its arguments are the asker's own, so that there are any number of such documents: once there are
+ * too many, another one must wait. Metrics and lists are few, and always answered. */
 static void answer_status(struct visit *visit, struct crow_answer *out)
 {
-	const struct crow_request *request = visit->request;
-	char key[CROW_SHELF_KEY];
+	struct crow_shelf *shelf = &visit->site->statuses;
+	char key[STATUS_KEY];
 
-	/* A query without a page is its first: so the two are not told apart. */
-	snprintf(key, sizeof(key), "%d%d%s/%s/%s", request->service != NULL,
-		 request->query || request->page, or_empty(request->service),
-		 or_empty(request->query), or_empty(request->page));
+	make_status_key(visit->request, key);
 	out->type = "application/json";
-	answer_large(visit, &visit->site->statuses, key, render_status, out);
+	if (answer_kept(shelf, key, out))
+		return;
+	if (!crow_shelf_is_full(shelf)) {
+		answer_made(visit, shelf, key, render_status, out);
+		return;
+	}
+	crow_count(http_busy);
+	out->retry_after_s = 1;
+	say(out, BUSY, "too many large documents are asked for; ask again\n");
 }
 
 static struct crow_body *render_metrics(const struct visit *visit)
@@ -167,8 +185,11 @@ static struct crow_body *render_metrics(const struct visit *visit)
 
 static void answer_metrics(struct visit *visit, struct crow_answer *out)
 {
+	struct crow_shelf *shelf = &visit->site->metrics;
+
 	out->type = "text/plain; version=0.0.4; charset=utf-8";
-	answer_large(visit, &visit->site->metrics, "", render_metrics, out);
+	if (!answer_kept(shelf, "", out))
+		answer_made(visit, shelf, "", render_metrics, out);
 }
 
 /* ---- the mirror ---- */
@@ -185,8 +206,9 @@ static struct crow_body *render_mirror(const struct visit *visit)
 static void answer_list(struct visit *visit, const struct crow_view_service *service,
 			struct crow_answer *out)
 {
+	struct crow_shelf *shelf = &visit->site->mirrors;
 	struct crow_mirror mirror;
-	char key[CROW_SHELF_KEY];
+	char key[sizeof(mirror.etag) + CROW_NAME_MAX + 2];
 
 	if (!crow_mirror_init(&mirror, &visit->view, service))
 		return;
@@ -201,10 +223,10 @@ static void answer_list(struct visit *visit, const struct crow_view_service *ser
 		crow_count(mirror_lists);
 		/* With the tag: what is handed out again must be of the set that it names. */
 		snprintf(key, sizeof(key), "%s %s", mirror.etag, service->name);
-		answer_large(visit, &visit->site->mirrors, key, render_mirror, out);
+		if (!answer_kept(shelf, key, out))
+			answer_made(visit, shelf, key, render_mirror, out);
 	}
-	if (out->status != BUSY)
-		strcpy(out->etag, mirror.etag);
+	strcpy(out->etag, mirror.etag);
 	crow_mirror_fini(&mirror);
 }
 
@@ -385,6 +407,13 @@ static bool is_admitted(const struct crow_config *config, const struct crow_requ
 	return false;
 }
 
+#define STRING(number) #number
+#define DIGITS(number) STRING(number)
+
+static const char too_long[] = "names have at most " DIGITS(
+	CROW_NAME_MAX) " bytes, and so have the arguments q=, page= and "
+		       "service=; /api/v1/status lists the names that there are\n";
+
 static bool is_long(const char *argument)
 {
 	return argument && strlen(argument) > ARGUMENT_MAX;
@@ -415,7 +444,7 @@ void crow_site_answer(struct crow_site *site, const struct crow_image *img,
 		return;
 	}
 	if (is_long(request->query) || is_long(request->page) || is_long(request->service)) {
-		say(out, NOT_FOUND, "nothing has so long a name\n");
+		say(out, NOT_FOUND, too_long);
 		return;
 	}
 	for (size_t i = 0; i < ROUTE_COUNT; i++) {
@@ -437,6 +466,15 @@ void crow_site_init(struct crow_site *site, const struct crow_table *table,
 	site->context = context;
 	site->started_ns = now_ns;
 	site->history = crow_history_new();
+	site->large_max = CROW_SITE_LARGE_MAX;
+	crow_shelf_init(&site->statuses);
+	crow_shelf_init(&site->metrics);
+	crow_shelf_init(&site->mirrors);
+}
+
+bool crow_site_is_crowded(const struct crow_site *site)
+{
+	return site->statuses.bytes + site->metrics.bytes + site->mirrors.bytes > site->large_max;
 }
 
 void crow_site_note(struct crow_site *site, const struct crow_image *img,

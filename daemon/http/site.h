@@ -43,8 +43,13 @@ struct crow_site {
 	void (*demand)(void *context, const char *name);
 	void *context;
 	struct crow_shelf statuses, metrics, mirrors;
-	uint64_t turns; /* lists that the mirror gave: each starts at another instance */
+	size_t large_max; /* see crow_site_is_crowded() */
+	uint64_t turns;   /* lists that the mirror gave: each starts at another instance */
 };
+
+/* Bytes of large answers, kept or in readers' hands. What is kept of 100,000 instances leaves room
+ * for five who read slowly, each another status. */
+#define CROW_SITE_LARGE_MAX ((size_t)128 << 20)
 
 void crow_site_init(struct crow_site *site, const struct crow_table *table,
 		    void (*demand)(void *context, const char *name), void *context, int64_t now_ns);
@@ -52,6 +57,9 @@ void crow_site_fini(struct crow_site *site); /* all bodies it gave are gone by t
 
 void crow_site_answer(struct crow_site *site, const struct crow_image *img,
 		      const struct crow_request *request, int64_t now_ns, struct crow_answer *out);
+
+/* Large answers take more memory than they may: a reader of one that is not kept must let go. */
+bool crow_site_is_crowded(const struct crow_site *site);
 
 /* Something happened to the instance of this address and port, whichever services have it. */
 void crow_site_note(struct crow_site *site, const struct crow_image *img,

@@ -16,11 +16,11 @@ PATHS = [
 ]
 
 
-def ask(daemon, path, **headers):
+def ask(daemon, path, method="GET", **headers):
     """Status, headers and body."""
     connection = http.client.HTTPConnection(*daemon.http, timeout=BOUND_S)
     try:
-        connection.request("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+        connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()
     finally:
@@ -82,6 +82,28 @@ def test_unchanged(running, easim):
     assert ask(running, PATHS[0] + "svc_a", If_None_Match=headers["ETag"])[0] == 304
     status, _headers, body = ask(running, PATHS[0] + "svc_b", If_None_Match=headers["ETag"])
     assert (status, len(strict(body))) == (200, 2)
+
+
+@pytest.mark.parametrize("value, status", [
+    ("%s", 304), ("*", 304), ('"other", %s', 304), ("W/%s", 304),
+    ("%sx", 200), ("x%s", 200), ('W/"other"', 200), ("", 200),
+])  # fmt: skip
+def test_what_the_asker_has(running, value, status):
+    tag = ask(running, PATHS[0] + "svc_b")[1]["ETag"].removeprefix("W/")
+    assert ask(running, PATHS[0] + "svc_b", If_None_Match=value.replace("%s", tag))[0] == status
+
+
+@pytest.mark.parametrize("value", ["", "*", "no tag"])
+def test_head_says_what_get_says(running, value):
+    got, head = (ask(running, PATHS[0] + "svc_a", method, If_None_Match=value)
+                 for method in ("GET", "HEAD"))
+    assert head[0] == got[0]
+    assert head[2] == b""
+    for headers in got[1], head[1]:
+        del headers["Date"]
+    assert head[1].items() == got[1].items()
+    if got[0] == 200:
+        assert int(head[1]["Content-Length"]) == len(got[2])
 
 
 def test_the_last_good_list_serves_on(running, easim):
@@ -167,4 +189,23 @@ def test_many_wait_and_the_daemon_ends(on_demand, easim):
     eventually(lambda: on_demand.counter("http_waited") == 8, what="eight waiting requests")
     assert on_demand.stop() == 0, on_demand.log()
     for connection in connections:
+        connection.close()
+
+
+def test_those_who_wait_leave_room(on_demand, easim):
+    """As many as there are places wait for discovery: the first of them get the answer that there
+    is, and somebody who asks for something else gets his."""
+    easim.fault("hang")
+    on_demand.set("source eas", timeout="60s")  # longer than the test would wait
+    on_demand.reload()
+    on_demand.wait_log("reloaded")
+    waiting = [http.client.HTTPConnection(*on_demand.http, timeout=BOUND_S) for _ in range(256)]
+    for connection in waiting:
+        connection.request("GET", PATHS[0] + "svc_a")
+    assert on_demand.get("/healthz") == (200, b"ok\n")
+    answer = waiting[0].getresponse()
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert on_demand.get("/healthz") == (200, b"ok\n")
+    assert on_demand.counter("http_waited") == 256
+    for connection in waiting:
         connection.close()

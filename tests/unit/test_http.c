@@ -105,6 +105,7 @@ static int close_site(void **state)
 
 /* Written by the client thread until it writes to `done`; read by the test after joining it. */
 struct client {
+	void (*script)(struct client *client);
 	struct sockaddr_storage server;
 	socklen_t server_length;
 	const char *request;
@@ -138,21 +139,33 @@ static void read_reply(struct client *client, int fd)
 	client->reply[size] = '\0';
 }
 
-static void *run_client(void *context)
+static void send_request(const struct client *client, int fd)
 {
-	struct client *client = context;
+	if (send(fd, client->request, strlen(client->request), MSG_NOSIGNAL) < 0)
+		abort();
+}
+
+/* One exchange, among connections that are idle. */
+static void ask_once(struct client *client)
+{
 	int idle[IDLE_MAX], fd;
-	uint64_t one = 1;
 
 	for (size_t i = 0; i < client->idle; i++)
 		idle[i] = connect_to(client);
 	fd = connect_to(client);
-	if (send(fd, client->request, strlen(client->request), MSG_NOSIGNAL) < 0)
-		abort();
+	send_request(client, fd);
 	for (size_t i = 0; i < client->idle; i++)
 		close(idle[i]);
 	read_reply(client, fd);
 	close(fd);
+}
+
+static void *run_client(void *context)
+{
+	struct client *client = context;
+	uint64_t one = 1;
+
+	client->script(client);
 	if (write(client->done, &one, sizeof(one)) != sizeof(one))
 		abort();
 	return NULL;
@@ -166,22 +179,30 @@ static void on_done(struct crow_watch *watch, uint32_t events)
 	crow_loop_stop(client->loop);
 }
 
-static void exchange_with_idle(struct site *site, const char *request, size_t idle, char *reply)
+/* The loop runs until the client's script has ended. */
+static void run_script(struct site *site, struct client *client)
 {
-	struct client client = {
-		.request = request, .idle = idle, .loop = site->loop, .starve = site->starve};
 	pthread_t thread;
 
-	client.server_length = crow_addr_to_sockaddr(&site->listen_on.addr, site->listen_on.port,
-						     AF_INET, &client.server);
-	client.done = eventfd(0, EFD_CLOEXEC);
-	client.watch = (struct crow_watch){.fd = client.done, .on_ready = on_done};
-	assert_int_equal(crow_loop_add(site->loop, &client.watch, EPOLLIN), 0);
-	assert_int_equal(pthread_create(&thread, NULL, run_client, &client), 0);
+	client->loop = site->loop;
+	client->starve = site->starve;
+	client->server_length = crow_addr_to_sockaddr(&site->listen_on.addr, site->listen_on.port,
+						      AF_INET, &client->server);
+	client->done = eventfd(0, EFD_CLOEXEC);
+	client->watch = (struct crow_watch){.fd = client->done, .on_ready = on_done};
+	assert_int_equal(crow_loop_add(site->loop, &client->watch, EPOLLIN), 0);
+	assert_int_equal(pthread_create(&thread, NULL, run_client, client), 0);
 	crow_loop_run(site->loop);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	crow_loop_remove(site->loop, &client.watch);
-	close(client.done);
+	crow_loop_remove(site->loop, &client->watch);
+	close(client->done);
+}
+
+static void exchange_with_idle(struct site *site, const char *request, size_t idle, char *reply)
+{
+	struct client client = {.script = ask_once, .request = request, .idle = idle};
+
+	run_script(site, &client);
 	memcpy(reply, client.reply, REPLY_MAX);
 }
 
@@ -385,6 +406,115 @@ static void test_more_connections_than_are_served(void **state)
 	}
 }
 
+/* ---- who makes room ---- */
+
+/* Whether the server closed it; nothing was asked there, so that nothing else can come. */
+static bool is_closed(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+/* All places are taken by connections that stay, and say nothing: `idle` of them are closed by the
+ * server in the end. */
+static void ask_in_a_full_house(struct client *client)
+{
+	int idle[CROW_GUESTS_MAX], fd;
+
+	for (size_t i = 0; i < CROW_GUESTS_MAX; i++)
+		idle[i] = connect_to(client);
+	fd = connect_to(client);
+	send_request(client, fd);
+	read_reply(client, fd);
+	close(fd);
+	client->idle = 0;
+	for (size_t i = 0; i < CROW_GUESTS_MAX; i++) {
+		client->idle += is_closed(idle[i]);
+		close(idle[i]);
+	}
+}
+
+static void test_who_says_nothing_keeps_nobody_out(void **state)
+{
+	struct client client = {
+		.script = ask_in_a_full_house,
+		.request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n" CLOSE,
+	};
+	uint64_t before = crow_counters.http_yielded;
+
+	run_script(*state, &client);
+	assert_status(client.reply, "200");
+	assert_int_equal(client.idle, 1);
+	assert_int_equal(crow_counters.http_yielded - before, 1);
+}
+
+static size_t read_all(int fd)
+{
+	char bytes[65536];
+	size_t size = 0;
+	ssize_t got;
+
+	while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+		size += (size_t)got;
+	close(fd);
+	return size;
+}
+
+/* Three ask for the same, and the first two do not read until the third has. */
+struct readers {
+	struct client client;
+	size_t got[3];
+};
+
+static void read_last_first(struct client *client)
+{
+	struct readers *readers = crow_container(client, struct readers, client);
+	int fds[3], small = 4096;
+	char byte;
+
+	for (int i = 0; i < 3; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		/* So that the kernel takes but a part of the answer off the server's hands. */
+		setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+		if (connect(fds[i], (struct sockaddr *)&client->server, client->server_length) != 0)
+			abort();
+		send_request(client, fds[i]);
+		if (i < 2 && recv(fds[i], &byte, 1, MSG_PEEK) != 1)
+			abort();
+	}
+	for (int i = 2; i >= 0; i--)
+		readers->got[i] = read_all(fds[i]);
+}
+
+static double hundred(unsigned i)
+{
+	(void)i;
+	return 100;
+}
+
+static void test_who_reads_slowly_keeps_nobody_out(void **state)
+{
+	struct site *site = *state;
+	struct readers readers = {
+		.client.script = read_last_first,
+		.client.request = "GET /api/v1/servicediscovery/upstreams/one HTTP/1.1\r\n"
+				  "Host: localhost\r\n" CLOSE,
+	};
+	uint64_t before = crow_counters.http_yielded;
+
+	/* 100,000 instances are 6 MB of JSON: there is room for two such lists. */
+	fixture_take_many(&site->fixture, "one", 100000, hundred);
+	crow_publisher_schedule(site->publisher);
+	crow_publisher_flush(site->publisher);
+	crow_http_narrow(site->http, 0, (size_t)14 << 20);
+	run_script(site, &readers.client);
+	assert_true(readers.got[2] > (size_t)5 << 20);
+	assert_int_equal(readers.got[1], readers.got[2]);
+	assert_true(readers.got[0] < readers.got[2]);
+	assert_int_equal(crow_counters.http_yielded - before, 1);
+}
+
 /* A head that does not come to its end: the connection does. */
 static void test_slow_client(void **state)
 {
@@ -494,6 +624,8 @@ int main(void)
 		SITE_TEST(test_two_requests_on_a_connection),
 		SITE_TEST(test_what_is_no_request),
 		SITE_TEST(test_more_connections_than_are_served),
+		SITE_TEST(test_who_says_nothing_keeps_nobody_out),
+		SITE_TEST(test_who_reads_slowly_keeps_nobody_out),
 		SITE_TEST(test_slow_client),
 		SITE_TEST(test_no_descriptor_left),
 		SITE_TEST(test_address_in_use),

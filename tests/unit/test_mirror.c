@@ -189,6 +189,65 @@ static void test_tag(void **state)
 	close_glass(&c);
 }
 
+/* RFC 9110 13.1.2; %s is the service's own tag, with its quotes. */
+static void test_what_the_asker_has(void **state)
+{
+	static const struct {
+		const char *value;
+		bool known;
+	} cases[] = {
+		{"%s", true},
+		{"W/%s", true},
+		{" \t W/%s \t", true},
+		{"\"x\",%s", true},
+		{"\"x\" , W/%s, W/\"y\"", true},
+		{", ,%s,,", true},
+		{"\"\", %s", true},
+		{"\"with,comma\", %s", true},
+		{"\"\x80\xff!\", %s", true},
+		{" * ", true},
+		{"*, %s", false},
+		{"%s, *", false},
+		{"W/%sx", false},
+		{"w/%s", false},
+		{"W/ %s", false},
+		{"W/", false},
+		{"x%s", false},
+		{"%s%s", false},
+		{"%s \"x\"", false},
+		{"\"x%s", false},
+		{"\"with blank\", %s", false},
+		{"%s, \"no end", false},
+		{"\"\x7f\", %s", false},
+		{"x", false},
+		{",", false},
+	};
+	struct crow_mirror mirror;
+	struct glass glass;
+
+	(void)state;
+	open_glass(&glass, four, 4, 0);
+	mirror = look(&glass);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char value[128] = "", *at = value;
+
+		for (const char *from = cases[i].value; *from; from++) {
+			if (from[0] != '%') {
+				*at++ = *from;
+				continue;
+			}
+			strcpy(at, mirror.etag + 2);
+			at += strlen(at);
+			from++;
+		}
+		*at = '\0';
+		if (crow_mirror_is_known(&mirror, value) != cases[i].known)
+			fail_msg("If-None-Match: %s", value);
+	}
+	crow_mirror_fini(&mirror);
+	close_glass(&glass);
+}
+
 static void test_names(void **state)
 {
 	char longest[300];
@@ -218,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_each_turn_starts_elsewhere),
 		cmocka_unit_test(test_who_is_withheld),
 		cmocka_unit_test(test_tag),
+		cmocka_unit_test(test_what_the_asker_has),
 		cmocka_unit_test(test_names),
 	};
 

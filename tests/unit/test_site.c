@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "daemon/http/site.h"
+#include "daemon/loop.h"
 #include "tests/unit/fixture.h"
 
 #define SECOND INT64_C(1000000000)
@@ -158,6 +159,121 @@ static void test_paths(void **state)
 	close_place(&place);
 }
 
+/* What is too long is told the bound, and where names are. */
+static void test_a_name_too_long(void **state)
+{
+	char longest[400] = {0};
+	struct place place;
+
+	(void)state;
+	open_place(&place, FIXTURE_CONFIG);
+	memset(longest, 'x', 253);
+	ASK(&place, .path = "/api/v1/status", .service = longest);
+	assert_int_equal(place.answer.status, 200);
+	longest[253] = 'x';
+	assert_holds(ASK(&place, .path = "/api/v1/status", .service = longest), "253 bytes");
+	assert_int_equal(place.answer.status, 404);
+	assert_holds(place.answer.body->bytes, "/api/v1/status lists");
+	close_place(&place);
+}
+
+/* ---- large documents ---- */
+
+static double hundred(unsigned i)
+{
+	(void)i;
+	return 100;
+}
+
+/* More instances than a small document has. */
+#define LARGE 5000
+
+static void test_lists_of_any_number_of_services(void **state)
+{
+	char config[1024] = "[source s]\nendpoint=http://127.0.0.1:1\nservices=", name[16], own[64];
+	char path[64];
+	struct place place;
+
+	(void)state;
+	for (int i = 0; i < 12; i++) {
+		snprintf(name, sizeof(name), "%ssvc%02d", i ? "," : "", i);
+		strcat(config, name);
+	}
+	open_place(&place, strcat(config, "\n"));
+	for (int i = 0; i < 12; i++) {
+		snprintf(name, sizeof(name), "svc%02d", i);
+		fixture_take_many(&place.fixture, name, LARGE, hundred);
+	}
+	publish(&place);
+	for (int i = 0; i < 24; i++) {
+		snprintf(path, sizeof(path), "/api/v1/servicediscovery/upstreams/svc%02d", i % 12);
+		snprintf(own, sizeof(own), "{\"correlative\":[\"svc%02d\"]", i % 12);
+		assert_holds(ASK(&place, .path = path), own);
+		assert_int_equal(place.answer.status, 200);
+		assert_true(place.answer.body->size > CROW_SHELF_LARGE);
+	}
+	close_place(&place);
+}
+
+/* A body that the shelf keeps for the rest of the test. */
+static void fill(struct crow_shelf *shelf)
+{
+	struct crow_body *body = crow_body_new(calloc(1, CROW_SHELF_LARGE + 1), CROW_SHELF_LARGE);
+
+	shelf->kept_max = CROW_SHELF_LARGE;
+	crow_shelf_keep(shelf, "another", body, 0, crow_now_ns());
+	crow_body_unref(body);
+	assert_true(crow_shelf_is_full(shelf));
+}
+
+/* Statuses of ever other arguments have an end; lists and metrics are always answered. */
+static void test_a_full_shelf(void **state)
+{
+	struct place place;
+
+	(void)state;
+	open_place(&place, FIXTURE_CONFIG);
+	fixture_take_many(&place.fixture, "one", LARGE, hundred);
+	publish(&place);
+	fill(&place.site.statuses);
+	fill(&place.site.metrics);
+	fill(&place.site.mirrors);
+	ASK(&place, .path = "/api/v1/status");
+	assert_int_equal(place.answer.status, 503);
+	assert_int_equal(place.answer.retry_after_s, 1);
+	for (int i = 0; i < 3; i++) {
+		ASK(&place, .path = "/metrics");
+		assert_int_equal(place.answer.status, 200);
+		ASK(&place, .path = "/api/v1/servicediscovery/upstreams/one");
+		assert_int_equal(place.answer.status, 200);
+		assert_false(place.answer.body->kept);
+	}
+	assert_false(crow_site_is_crowded(&place.site));
+	place.site.large_max = CROW_SHELF_LARGE;
+	assert_true(crow_site_is_crowded(&place.site));
+	close_place(&place);
+}
+
+/* What was asked with other arguments is another document, however alike they look. */
+static void test_large_documents_are_not_mixed_up(void **state)
+{
+	struct place place;
+
+	(void)state;
+	open_place(&place, FIXTURE_CONFIG);
+	fixture_take_many(&place.fixture, "one", LARGE, hundred);
+	publish(&place);
+	assert_holds(ASK(&place, .path = "/api/v1/status", .query = "one", .page = "1/"),
+		     "\"matching\":1,");
+	assert_true(place.answer.body->kept);
+	assert_holds(ASK(&place, .path = "/api/v1/status", .query = "one/1"), "\"matching\":0,");
+	assert_holds(ASK(&place, .path = "/api/v1/status", .query = "one 1"), "\"matching\":0,");
+	assert_null(strstr(ASK(&place, .path = "/api/v1/status", .service = "one"), "matching"));
+	assert_null(strstr(ASK(&place, .path = "/api/v1/status"), "matching"));
+	assert_holds(ASK(&place, .path = "/api/v1/status", .query = "one"), "\"matching\":1,");
+	close_place(&place);
+}
+
 /* ---- metrics ---- */
 
 static void test_metrics(void **state)
@@ -233,9 +349,16 @@ static void test_selection(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ready),          cmocka_unit_test(test_who_may_ask),
-		cmocka_unit_test(test_status_of_some), cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_metrics),        cmocka_unit_test(test_selection),
+		cmocka_unit_test(test_ready),
+		cmocka_unit_test(test_who_may_ask),
+		cmocka_unit_test(test_status_of_some),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_a_name_too_long),
+		cmocka_unit_test(test_lists_of_any_number_of_services),
+		cmocka_unit_test(test_a_full_shelf),
+		cmocka_unit_test(test_large_documents_are_not_mixed_up),
+		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_selection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

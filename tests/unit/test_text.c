@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,67 +81,100 @@ static struct crow_body *new_body(size_t size)
 	return crow_body_new(bytes, size);
 }
 
-static struct crow_body *find(struct crow_shelf *shelf, const char *key, int64_t now_ns)
+static struct crow_shelf new_shelf(void)
 {
-	bool full = false;
-	struct crow_body *body = crow_shelf_find(shelf, key, now_ns, &full);
+	struct crow_shelf shelf;
 
-	assert_false(full);
-	return body;
+	crow_shelf_init(&shelf);
+	return shelf;
 }
 
 static void test_large_ones_are_shared(void **state)
 {
-	struct crow_shelf shelf = {0};
+	struct crow_shelf shelf = new_shelf();
 	struct crow_body *body = new_body(CROW_SHELF_LARGE), *again;
 
 	(void)state;
-	assert_null(find(&shelf, "all", 0));
+	assert_null(crow_shelf_find(&shelf, "all", 0));
 	crow_shelf_keep(&shelf, "all", body, 100, 110); /* took 10, so it is kept for 200 */
-	again = find(&shelf, "all", 309);
+	again = crow_shelf_find(&shelf, "all", 309);
 	assert_ptr_equal(again, body);
 	crow_body_unref(again);
-	assert_null(find(&shelf, "other", 309));
-	assert_null(find(&shelf, "all", 310));
-	assert_int_equal(shelf.large, 1); /* its first reader has it still */
+	assert_true(body->kept);
+	assert_null(crow_shelf_find(&shelf, "other", 309));
+	assert_null(crow_shelf_find(&shelf, "all", 310));
+	assert_false(body->kept);
+	assert_int_equal(shelf.bytes, CROW_SHELF_LARGE); /* its first reader has it still */
 	crow_body_unref(body);
-	assert_int_equal(shelf.large, 0);
+	assert_int_equal(shelf.bytes, 0);
 	crow_shelf_fini(&shelf);
 }
 
 static void test_small_ones_are_made_anew(void **state)
 {
-	struct crow_shelf shelf = {0};
+	struct crow_shelf shelf = new_shelf();
 	struct crow_body *body = new_body(CROW_SHELF_LARGE - 1);
 
 	(void)state;
 	crow_shelf_keep(&shelf, "all", body, 0, 1000);
-	assert_null(find(&shelf, "all", 1001));
+	assert_null(crow_shelf_find(&shelf, "all", 1001));
 	crow_body_unref(body);
 	crow_shelf_keep(&shelf, "all", NULL, 0, 1000); /* there was no memory for it */
-	assert_int_equal(shelf.large, 0);
+	assert_int_equal(shelf.bytes, 0);
 	crow_shelf_fini(&shelf);
 }
 
-static void test_slow_readers_hold_only_so_many(void **state)
+/* Keeps one that took 10, from then on. */
+static void keep(struct crow_shelf *shelf, const char *key, int64_t now_ns)
 {
-	struct crow_body *held[CROW_SHELF_BODIES];
-	struct crow_shelf shelf = {0};
-	bool full = false;
+	struct crow_body *body = new_body(CROW_SHELF_LARGE);
+
+	crow_shelf_keep(shelf, key, body, now_ns - 10, now_ns);
+	crow_body_unref(body);
+}
+
+static bool is_kept(struct crow_shelf *shelf, const char *key, int64_t now_ns)
+{
+	struct crow_body *body = crow_shelf_find(shelf, key, now_ns);
+
+	crow_body_unref(body);
+	return body;
+}
+
+/* The more there are, the longer each is kept: all of them together never take over a fifth. */
+static void test_many_are_kept_longer(void **state)
+{
+	struct crow_shelf shelf = new_shelf();
+	char key[16];
 
 	(void)state;
-	for (size_t i = 0; i < CROW_SHELF_BODIES; i++) {
-		held[i] = new_body(CROW_SHELF_LARGE);
-		assert_null(find(&shelf, "all", (int64_t)i * 1000));
-		crow_shelf_keep(&shelf, "all", held[i], (int64_t)i * 1000, (int64_t)i * 1000 + 1);
+	for (int i = 0; i < 40; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		keep(&shelf, key, 0);
 	}
-	assert_null(crow_shelf_find(&shelf, "all", 1000000, &full));
-	assert_true(full);
-	crow_body_unref(held[2]);
-	assert_null(find(&shelf, "all", 1000000));
-	for (size_t i = 0; i < CROW_SHELF_BODIES; i++)
-		if (i != 2)
-			crow_body_unref(held[i]);
+	assert_int_equal(shelf.took_ns, 400);
+	assert_true(is_kept(&shelf, "39", 5 * 400 - 1));
+	assert_false(is_kept(&shelf, "39", 5 * 400));
+	assert_int_equal(shelf.took_ns + (int64_t)shelf.kept, 0);
+	crow_shelf_fini(&shelf);
+}
+
+static void test_a_full_shelf_keeps_no_more(void **state)
+{
+	struct crow_shelf shelf = new_shelf();
+
+	(void)state;
+	shelf.kept_max = 2 * CROW_SHELF_LARGE;
+	keep(&shelf, "1", 0);
+	assert_false(crow_shelf_is_full(&shelf));
+	keep(&shelf, "2", 0);
+	assert_true(crow_shelf_is_full(&shelf));
+	keep(&shelf, "3", 0);
+	assert_false(is_kept(&shelf, "3", 1));
+	assert_true(is_kept(&shelf, "1", 1) && is_kept(&shelf, "2", 1));
+	crow_shelf_sweep(&shelf, 1000);
+	assert_false(crow_shelf_is_full(&shelf));
+	assert_int_equal(shelf.bytes, 0);
 	crow_shelf_fini(&shelf);
 }
 
@@ -153,7 +187,8 @@ int main(void)
 		cmocka_unit_test(test_long_text),
 		cmocka_unit_test(test_large_ones_are_shared),
 		cmocka_unit_test(test_small_ones_are_made_anew),
-		cmocka_unit_test(test_slow_readers_hold_only_so_many),
+		cmocka_unit_test(test_many_are_kept_longer),
+		cmocka_unit_test(test_a_full_shelf_keeps_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
