@@ -28,7 +28,8 @@ def parse(arguments):
     parser.add_argument(
         "--until-eof",
         action="store_true",
-        help="end when standard input does, so that it never outlives who started it",
+        help="end when standard input does, so that it never outlives who started it; and with "
+        "each line of it begin anew",
     )
     return parser.parse_args(arguments)
 
@@ -42,6 +43,7 @@ def read_service(text):
 
 
 async def run(options):
+    """Plays until the end, and says whether to begin anew."""
     simulator = Simulator()
     control = Control(simulator)
     await simulator.start()
@@ -50,20 +52,27 @@ async def run(options):
         await simulator.add_service(name, weights)
     where = {"control": control.url, "endpoint": simulator.discovery.endpoint}
     print(json.dumps(where), flush=True)
-    await end_of_run(options.until_eof)
+    again = await end_of_run(options.until_eof)
     await control.close()
     await simulator.close()
+    return again
 
 
 async def end_of_run(until_eof):
     loop = asyncio.get_running_loop()
-    end = asyncio.Event()
+    ends = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end.set)
+        loop.add_signal_handler(number, ends.put_nowait, False)
     if until_eof:
-        loop.add_reader(sys.stdin.fileno(), end.set)
-    await end.wait()
+        loop.add_reader(sys.stdin, lambda: ends.put_nowait(bool(sys.stdin.readline())))
+    return await ends.get()
+
+
+def main():
+    options = parse(sys.argv[1:])
+    while asyncio.run(run(options)):
+        pass
 
 
 if __name__ == "__main__":
-    asyncio.run(run(parse(sys.argv[1:])))
+    main()

@@ -1,7 +1,10 @@
-"""Easim: the stand-in as a process of its own, driven from Python."""
+"""Easim: the stand-in in another process, driven from Python."""
 
+import collections
 import http.client
 import json
+import os
+import select
 import subprocess
 import sys
 import urllib.parse
@@ -14,11 +17,14 @@ class EasimError(Exception):
     """An operation that the stand-in refused."""
 
 
-class Easim:
-    """Starts `python3 -m tests.easim`; a context manager. Instances are named by service and
-    index, in the order in which they were added."""
+class _Process:
+    """`python3 -m tests.easim`, which plays one stand-in after the other: to start it takes more of a
+    cpu than most tests do."""
 
-    def __init__(self, services=None):
+    _at_rest = collections.defaultdict(list)  # by network namespace: it stays where it was started
+
+    def __init__(self):
+        self._home = os.readlink("/proc/thread-self/ns/net")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.easim", "--until-eof"],
             cwd=ROOT,
@@ -26,9 +32,32 @@ class Easim:
             stdout=subprocess.PIPE,
             text=True,
         )
-        where = json.loads(self._process.stdout.readline())
-        self.endpoint = where["endpoint"]
-        self._control = urllib.parse.urlsplit(where["control"])
+        self.where = json.loads(self._process.stdout.readline())
+
+    @classmethod
+    def take(cls):
+        idle = cls._at_rest[os.readlink("/proc/thread-self/ns/net")]
+        return idle.pop() if idle else cls()
+
+    def give_back(self):
+        """Ends what it plays; it is over when the next one is there."""
+        print(file=self._process.stdin, flush=True)
+        if select.select([self._process.stdout], [], [], 10)[0]:
+            self.where = json.loads(self._process.stdout.readline())
+            self._at_rest[self._home].append(self)
+        else:
+            self._process.kill()
+            self._process.wait()
+
+
+class Easim:
+    """A stand-in of one's own; a context manager. Instances are named by service and index, in the
+    order in which they were added."""
+
+    def __init__(self, services=None):
+        self._process = _Process.take()
+        self.endpoint = self._process.where["endpoint"]
+        self._control = urllib.parse.urlsplit(self._process.where["control"])
         for name, weights in (services or {}).items():
             self.add_service(name, weights)
 
@@ -39,13 +68,7 @@ class Easim:
         self.close()
 
     def close(self):
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
+        self._process.give_back()
 
     def _do(self, operation, **arguments):
         # http.client and not urllib: this must not go through any proxy that the environment names.

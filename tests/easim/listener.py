@@ -38,7 +38,7 @@ class Listener:
         if mode == OPEN:
             self._listening = self._bind()
             self._server = await asyncio.start_server(
-                self._run, sock=self._listening, backlog=BACKLOG
+                self._begin, sock=self._listening, backlog=BACKLOG
             )
         elif mode == BLACKHOLE:
             await self._fall_silent()
@@ -55,7 +55,7 @@ class Listener:
         for sock in waiting:
             reader = asyncio.StreamReader()
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda reader=reader: asyncio.StreamReaderProtocol(reader, self._run), sock
+                lambda reader=reader: asyncio.StreamReaderProtocol(reader, self._begin), sock
             )
 
     async def close(self):
@@ -87,15 +87,17 @@ class Listener:
         self._sockets += [listening, filler]
         await asyncio.get_running_loop().sock_connect(filler, (self.address, self.port))
 
+    def _begin(self, reader, writer):
+        task = asyncio.create_task(self._run(reader, writer))
+        self._connections[task] = writer  # before it runs: close() may come first
+        task.add_done_callback(self._connections.pop)
+
     async def _run(self, reader, writer):
-        task = asyncio.current_task()
-        self._connections[task] = writer
         try:
             await self._serve(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass  # the client left, or close() cut the connection
         finally:
-            del self._connections[task]
             writer.close()
 
 

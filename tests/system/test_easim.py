@@ -1,5 +1,6 @@
 """The stand-in keeps its own promises: a test of crowfly is worth no more than what it plays."""
 
+import contextlib
 import errno
 import gzip
 import http.client
@@ -205,6 +206,20 @@ def test_a_retired_instance_serves_what_it_has_accepted(sim):
 def test_simulators_do_not_meet():
     with Easim({"s": [1]}) as one, Easim({"s": [1]}) as other:
         assert one.instances("s")[0]["ip"] != other.instances("s")[0]["ip"]
+
+
+def test_nothing_is_left_of_the_one_before():
+    with Easim({"gone": [1]}) as before:
+        before.fault("status", status=500)
+        [gone] = before.instances("gone")
+        client = socket.create_connection((gone["ip"], gone["port"]))
+    with client, contextlib.suppress(ConnectionResetError):
+        assert client.recv(1) == b""
+    with Easim({"s": [1]}) as after:
+        assert fetch(after, service="s")[0] == 200
+        assert fetch(after, service="gone")[0] == 404
+        assert after.polls("s") == 1
+        assert connect(gone, 10) == errno.ECONNREFUSED
 
 
 def test_refused_operations_say_why(sim):

@@ -28,6 +28,7 @@ def own_resolv_conf(directory, text):
     where.write_text(text)
     try:
         with contextlib.ExitStack() as stack:
+            stack.callback(os.chdir, os.getcwd())  # setns(2) leaves it at the root
             # A thread that shares its root with others cannot come back (setns(2)): CLONE_FS.
             assert libc.unshare(CLONE_NEWNS | CLONE_FS) == 0, os.strerror(ctypes.get_errno())
             stack.callback(lambda: libc.setns(before, CLONE_NEWNS))
