@@ -39,8 +39,9 @@ static void make_query(struct query *query, const char *service, uint16_t type)
 	query->size = (size_t)(at - query->bytes);
 }
 
-/* Instances of services are apart, in 10.0.0.0/8. */
-static void take(struct fixture *f, const char *service, unsigned number, unsigned instances)
+/* Instances of services are apart, in 10.0.0.0/8. Weights are the platform's default, or mixed. */
+static void take(struct fixture *f, const char *service, unsigned number, unsigned instances,
+		 bool mixed)
 {
 	struct fixture_item items[100];
 	char text[100][32];
@@ -49,12 +50,12 @@ static void take(struct fixture *f, const char *service, unsigned number, unsign
 		unsigned n = number * instances + i;
 
 		snprintf(text[i], sizeof(text[i]), "10.%u.%u.%u", n >> 16, n >> 8 & 255, n & 255);
-		items[i] = (struct fixture_item){text[i], 8000, 1 + n * 2654435761u % 100};
+		items[i] = (struct fixture_item){text[i], 8000, mixed ? 1 + n * 2654435761u % 100 : 100};
 	}
 	fixture_take(f, service, items, instances);
 }
 
-static struct world make_world(unsigned services, unsigned instances)
+static struct world make_world(unsigned services, unsigned instances, bool mixed)
 {
 	struct world world = {.services = services};
 	char *config = NULL;
@@ -72,7 +73,7 @@ static struct world make_world(unsigned services, unsigned instances)
 		char name[32];
 
 		snprintf(name, sizeof(name), "svc_%u", i);
-		take(&f, name, i, instances);
+		take(&f, name, i, instances, mixed);
 		make_query(&world.queries[i], name, CROW_TYPE_A);
 	}
 	world.published = fixture_build(&f);
@@ -113,12 +114,12 @@ static double cost_ns(const struct world *world, struct crow_answer_settings set
 	return median(took, ROUNDS);
 }
 
-static void measure(const char *name, unsigned services, unsigned instances)
+static void measure(const char *name, unsigned services, unsigned instances, bool mixed)
 {
 	static struct crow_host near;
 	struct crow_host_address address = {.addr = crow_addr_v4("\x0a\0\0\xfe"), .bits = 8};
 	struct crow_answer_settings settings = {.ttl_s = 1, .answers = 3, .seq = 12345};
-	struct world world = make_world(services, instances);
+	struct world world = make_world(services, instances, mixed);
 
 	crow_host_add(&near, &address);
 	printf("answer_%s %.1f ns\n", name, cost_ns(&world, settings, CROW_TYPE_A));
@@ -136,7 +137,9 @@ static void measure(const char *name, unsigned services, unsigned instances)
 
 int main(void)
 {
-	measure("800", 100, 8);
-	measure("100000", 1000, 100);
+	measure("800", 100, 8, false);
+	measure("800_mixed", 100, 8, true);
+	measure("100000", 1000, 100, false);
+	measure("100000_mixed", 1000, 100, true);
 	return 0;
 }

@@ -246,7 +246,7 @@ static void add_tombstones(struct builder *b, const struct crow_service *service
 /* ---- the distribution of one service ---- */
 
 /* From parts w0, w1... to points: uppers[i] is the last one of the circle below the share
- * (w0 + ... + wi) / total. */
+ * (w0 + ... + wi) / total, so the division rounds up. */
 static void fill_uppers(uint32_t up, uint64_t *uppers)
 {
 	unsigned __int128 sum = 0;
@@ -256,8 +256,16 @@ static void fill_uppers(uint32_t up, uint64_t *uppers)
 		total += uppers[i];
 	for (uint32_t i = 0; i < up; i++) {
 		sum += uppers[i];
-		uppers[i] = (uint64_t)((sum << 64) / total - 1);
+		uppers[i] = (uint64_t)(((sum << 64) + total - 1) / total - 1);
 	}
+}
+
+static bool are_equal(uint32_t up, const uint64_t *parts)
+{
+	for (uint32_t i = 1; i < up; i++)
+		if (parts[i] != parts[0])
+			return false;
+	return true;
 }
 
 static void add_guide(struct builder *b, struct crow_snap_service *out, const uint64_t *uppers)
@@ -290,6 +298,8 @@ static void add_distribution(struct builder *b, struct crow_snap_service *out)
 	if (b->uppers.failed || b->instances.failed || up == 0)
 		return;
 	uppers = (uint64_t *)(void *)b->uppers.data + out->first;
+	if (are_equal(up, uppers))
+		out->flags |= CROW_SERVICE_EQUAL;
 	fill_uppers(up, uppers);
 	memset(uppers + up, 0, (out->count - up) * sizeof(*uppers));
 	add_guide(b, out, uppers);

@@ -22,6 +22,12 @@ static uint64_t further_point(uint64_t point, uint64_t k)
 	return z ^ z >> 31;
 }
 
+/* Which of count equal parts of the circle has the point. */
+static uint32_t part_of(uint64_t point, uint32_t count)
+{
+	return (uint32_t)((unsigned __int128)point * count >> 64);
+}
+
 /* The slice of instances that a family may pick from, relative to the service's first. */
 struct slice {
 	uint32_t begin;
@@ -94,6 +100,8 @@ uint32_t crow_pick_at(const struct crow_image *img, uint32_t service_index, enum
 	slice = family_slice(service, family);
 	if (slice.begin == slice.end)
 		return CROW_SNAP_NONE;
+	if (service->flags & CROW_SERVICE_EQUAL)
+		return service->first + slice.begin + part_of(point, slice.end - slice.begin);
 	up = service->up4 + service->up6;
 	uppers = img->uppers + service->first;
 	guide = img->guides + service->guide;
@@ -152,6 +160,12 @@ uint32_t crow_pick_other(const struct crow_image *img, uint32_t service, enum cr
  * last of n comes up would take n times ln n draws. */
 #define FEW CROW_PICK_SEVERAL_MAX
 
+/* Of several, each position draws at a point of its own; the first one's is the pick's. */
+static uint64_t next_point(uint64_t point)
+{
+	return further_point(point, REDRAWS + 1);
+}
+
 /* What is left of a small slice. */
 struct rest {
 	uint32_t first; /* index into the image */
@@ -170,18 +184,14 @@ static void take_out(struct rest *rest, uint32_t index)
 	rest->arcs[i] = 0;
 }
 
-/* False: there are too many, or none. */
-static bool rest_init(struct rest *rest, const struct crow_image *img,
-		      const struct crow_snap_service *service, enum crow_family family)
+static void rest_init(struct rest *rest, const struct crow_image *img,
+		      const struct crow_snap_service *service, struct slice slice)
 {
-	struct slice slice = family_slice(service, family);
 	const uint64_t *uppers = img->uppers + service->first;
 	uint64_t start = slice.begin == 0 ? UINT64_MAX : uppers[slice.begin - 1], below = start;
 
 	rest->first = service->first + slice.begin;
 	rest->count = slice.end - slice.begin;
-	if (rest->count == 0 || rest->count > FEW)
-		return false;
 	for (uint32_t i = 0; i < rest->count; i++) {
 		uint64_t upper = uppers[slice.begin + i];
 
@@ -189,7 +199,6 @@ static bool rest_init(struct rest *rest, const struct crow_image *img,
 		below = upper;
 	}
 	rest->sum = below - start;
-	return true;
 }
 
 /* One of what is left, by its arc: as many stand before it as arcs end at or below the place. To
@@ -209,34 +218,81 @@ static uint32_t draw(const struct rest *rest, uint64_t point)
 	return rest->first + (before < rest->count ? before : rest->count - 1);
 }
 
-size_t crow_pick_more(const struct crow_image *img, uint32_t index, enum crow_family family,
-		      uint64_t *point, uint32_t *out, size_t count, size_t max)
+/* The whole circle tells the first one: a rest has its sum only when one is out. */
+static size_t draw_few(const struct crow_image *img, uint32_t index, enum crow_family family,
+		       uint64_t *point, uint32_t *out, size_t count, size_t max)
 {
 	const struct crow_snap_service *service = crow_image_service(img, index);
-	struct rest rest = {0};
-	bool few;
+	struct rest rest;
 
-	if (service == NULL)
-		return count;
-	few = rest_init(&rest, img, service, family);
-	for (size_t i = 0; few && i < count; i++)
+	rest_init(&rest, img, service, family_slice(service, family));
+	for (size_t i = 0; i < count; i++)
 		take_out(&rest, out[i]);
-	while (count < max) {
-		uint32_t picked = few && count > 0
-					  ? draw(&rest, *point)
-					  : crow_pick_other(img, index, family, *point, out, count);
+	for (; count < max; *point = next_point(*point)) {
+		uint32_t picked =
+			count > 0 ? draw(&rest, *point) : crow_pick_at(img, index, family, *point);
 
 		if (picked == CROW_SNAP_NONE)
 			break;
 		out[count++] = picked;
-		if (few)
-			take_out(&rest, picked);
-		else /* its address is read next, and of many instances most are in no cache */
-			__builtin_prefetch(&img->instances[picked]);
-		/* Each position draws at a point of its own; the first is the pick itself. */
-		*point = further_point(*point, REDRAWS + 1);
+		take_out(&rest, picked);
 	}
 	return count;
+}
+
+/* Of equals it is enough to know which are left: a shuffle that stops early (Durstenfeld, Algorithm
+ * 235, CACM 7(7), 1964). */
+static size_t draw_equals(uint32_t first, uint32_t size, uint64_t *point, uint32_t *out,
+			  size_t count, size_t max)
+{
+	uint8_t left[FEW];
+
+	for (uint32_t i = 0; i < FEW; i++) /* all of them: a loop of known length is one move */
+		left[i] = (uint8_t)i;
+	for (size_t i = 0; i < count; i++)
+		for (uint32_t at = 0; at < size; at++)
+			if (first + left[at] == out[i])
+				left[at] = left[--size];
+	for (; count < max && size > 0; *point = next_point(*point)) {
+		uint32_t at = part_of(*point, size);
+
+		out[count++] = first + left[at];
+		left[at] = left[--size];
+	}
+	return count;
+}
+
+static size_t draw_many(const struct crow_image *img, uint32_t index, enum crow_family family,
+			uint64_t *point, uint32_t *out, size_t count, size_t max)
+{
+	for (; count < max; *point = next_point(*point)) {
+		uint32_t picked = crow_pick_other(img, index, family, *point, out, count);
+
+		if (picked == CROW_SNAP_NONE)
+			break;
+		out[count++] = picked;
+		/* Its address is read next, and of many instances most are in no cache. */
+		__builtin_prefetch(&img->instances[picked]);
+	}
+	return count;
+}
+
+size_t crow_pick_more(const struct crow_image *img, uint32_t index, enum crow_family family,
+		      uint64_t *point, uint32_t *out, size_t count, size_t max)
+{
+	const struct crow_snap_service *service = crow_image_service(img, index);
+	struct slice slice;
+	uint32_t size;
+
+	if (service == NULL)
+		return count;
+	slice = family_slice(service, family);
+	size = slice.end - slice.begin;
+	if (size > FEW)
+		return draw_many(img, index, family, point, out, count, max);
+	if (service->flags & CROW_SERVICE_EQUAL)
+		return draw_equals(service->first + slice.begin, size, point, out, count, max);
+	return draw_few(img, index, family, point, out, count, max);
 }
 
 size_t crow_pick_several(const struct crow_image *img, uint32_t service, enum crow_family family,

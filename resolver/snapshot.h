@@ -73,6 +73,7 @@ static_assert(sizeof(struct crow_snap_zone) == 8, "part of the format");
 
 enum crow_snap_service_flags {
 	CROW_SERVICE_STALE = 1, /* discovery has not confirmed the list since failing_boot_ns */
+	CROW_SERVICE_EQUAL = 2, /* all that may be picked have equal parts of the circle */
 };
 
 /*
@@ -84,6 +85,8 @@ enum crow_snap_service_flags {
  * For i < up4 + up6, uppers[first + i] is the last point of the 2^64 circle that belongs to
  * instance i; they rise, and the last is UINT64_MAX. guides[guide + b] is the first i whose upper
  * is at or after b << (64 - guide_bits); there are (1 << guide_bits) + 1 of them.
+ * Where the flags say EQUAL, as with the platform's default weights, instance i of n has the points
+ * p with p * n >> 64 == i: uppers and guide say the same, and need not be fetched from memory.
  */
 struct crow_snap_service {
 	uint32_t name;   /* offset of the string: the name in discovery */

@@ -116,18 +116,27 @@ static bool is_same(const struct crow_addr *a, const struct crow_addr *b)
 }
 
 /* RFC 2181 5: a set holds a record once. Instances on different ports may share an address. */
+static bool is_chosen(const struct crow_snap_instance *instances, uint32_t candidate,
+		      const uint32_t *chosen, size_t count)
+{
+	if (!(instances[candidate].flags & CROW_INSTANCE_SHARED))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (is_same(&instances[candidate].addr, &instances[chosen[i]].addr))
+			return true;
+	return false;
+}
+
 static bool fits(struct filter *filter, uint32_t candidate, const uint32_t *chosen, size_t count)
 {
 	const struct crow_snap_instance *instances = filter->img->instances;
-	const struct crow_addr *addr = &instances[candidate].addr;
 	unsigned match;
 
-	for (size_t i = 0; i < count; i++)
-		if (is_same(addr, &instances[chosen[i]].addr))
-			return false;
+	if (is_chosen(instances, candidate, chosen, count))
+		return false;
 	if (!filter->host)
 		return true;
-	match = crow_host_match(filter->host, addr);
+	match = crow_host_match(filter->host, &instances[candidate].addr);
 	if (count == 0)
 		filter->most = match;
 	return match <= filter->most;

@@ -41,6 +41,12 @@ static double small(unsigned i)
 	return 1 + i % 100;
 }
 
+static double equal_weights(unsigned i)
+{
+	(void)i;
+	return 100;
+}
+
 /* Picks from a start, counted by instance; the largest distance from the ideal share at the end. */
 static double deviation(uint32_t picks, uint64_t start)
 {
@@ -74,17 +80,19 @@ static void test_deviation(void **state)
 	teardown(NULL);
 	build_with(7, mixed);
 	assert_true(deviation(1000000, 42) <= 6);
+	teardown(NULL);
+	build_with(1000, equal_weights);
+	assert_true(deviation(1000000, 42) <= 6);
 }
 
-static void test_every_point_agrees_with_the_distribution(void **state)
+/* Every edge between two instances: the uppers and the pick, which reads them where the weights
+ * differ, and does without where they are equal. */
+static void check_every_edge(bool equal)
 {
-	const struct crow_snap_service *service;
-	const struct crow_image *img;
+	const struct crow_image *img = &published->image;
+	const struct crow_snap_service *service = crow_image_service(img, 0);
 
-	(void)state;
-	build_with(333, mixed);
-	img = &published->image;
-	service = crow_image_service(img, 0);
+	assert_int_equal(!!(service->flags & CROW_SERVICE_EQUAL), equal);
 	for (uint32_t i = 0; i < service->up4; i++) {
 		uint64_t upper = img->uppers[service->first + i];
 
@@ -95,6 +103,16 @@ static void test_every_point_agrees_with_the_distribution(void **state)
 	}
 	assert_int_equal(crow_pick_at(img, 0, CROW_ANY, 0), service->first);
 	assert_int_equal(img->uppers[service->first + service->up4 - 1] == UINT64_MAX, 1);
+}
+
+static void test_every_point_agrees_with_the_distribution(void **state)
+{
+	(void)state;
+	build_with(333, mixed);
+	check_every_edge(false);
+	teardown(NULL);
+	build_with(333, equal_weights);
+	check_every_edge(true);
 }
 
 static const struct fixture_item both[] = {
@@ -143,6 +161,81 @@ static void test_several_are_distinct(void **state)
 		crow_pick_several(&published->image, 0, CROW_V6, crow_pick_point(1), out, 3), 0);
 }
 
+/* The same of equals, a few and many, at once and in two goes. */
+static void test_several_equals_are_distinct(void **state)
+{
+	static const unsigned sizes[] = {8, 33};
+	uint32_t out[CROW_PICK_SEVERAL_MAX];
+
+	(void)state;
+	for (size_t s = 0; s < 2; s++) {
+		if (s > 0)
+			teardown(NULL);
+		build_with(sizes[s], equal_weights);
+		for (uint64_t seq = 0; seq < 1000; seq++) {
+			uint64_t point = crow_pick_point(seq);
+			uint32_t first = crow_pick_at(&published->image, 0, CROW_V4, point);
+			size_t count = crow_pick_more(&published->image, 0, CROW_V4, &point, out, 0,
+						      1 + seq % 8);
+
+			assert_int_equal(count, 1 + seq % 8);
+			count = crow_pick_more(&published->image, 0, CROW_V4, &point, out, count,
+					       32);
+			assert_int_equal(count, s == 0 ? 8 : 32);
+			assert_int_equal(out[0], first);
+			for (size_t i = 0; i < count; i++)
+				for (size_t j = 0; j < i; j++)
+					assert_int_not_equal(out[i], out[j]);
+		}
+	}
+}
+
+/* Who is second, given who is first: each of the three others a third. */
+static void test_further_equals_are_even(void **state)
+{
+	uint32_t counts[4][4] = {0}, out[2];
+
+	(void)state;
+	build_with(4, equal_weights);
+	for (uint64_t seq = 0; seq < 120000; seq++) {
+		crow_pick_several(&published->image, 0, CROW_V4, crow_pick_point(seq), out, 2);
+		counts[out[0]][out[1]]++;
+	}
+	for (size_t i = 0; i < 4; i++)
+		for (size_t j = 0; j < 4; j++)
+			assert_in_range(counts[i][j], i == j ? 0 : 9700, i == j ? 0 : 10300);
+}
+
+/* Each family is an arc of its own, and a share that health cut makes unequal what was equal. */
+static void test_equals_of_both_families(void **state)
+{
+	static const struct fixture_item items[] = {{"10.0.0.1", 1, 5},
+						    {"10.0.0.2", 2, 5},
+						    {"10.0.0.3", 3, 5},
+						    {"::4", 4, 5},
+						    {"::5", 5, 5}};
+	static const uint8_t shares[] = {100, 25, 100, 100, 100};
+	const struct crow_image *img;
+	unsigned seen[6] = {0};
+
+	(void)state;
+	fixture_init(&f, FIXTURE_CONFIG);
+	fixture_take(&f, "one", items, 5);
+	published = fixture_build(&f);
+	img = &published->image;
+	assert_true(img->services[0].flags & CROW_SERVICE_EQUAL);
+	for (uint64_t seq = 0; seq < 6000; seq++) {
+		seen[img->instances[crow_pick_at(img, 0, CROW_V4, crow_pick_point(seq))].port]++;
+		seen[img->instances[crow_pick_at(img, 0, CROW_V6, crow_pick_point(seq))].port]++;
+	}
+	for (unsigned port = 1; port <= 5; port++)
+		assert_in_range(seen[port], port < 4 ? 1994 : 2994, port < 4 ? 2006 : 3006);
+	free(published);
+	fixture_set_shares(&f, "one", shares);
+	published = fixture_build(&f);
+	assert_false(published->image.services[0].flags & CROW_SERVICE_EQUAL);
+}
+
 static double one_outweighs(unsigned i)
 {
 	return i == 0 ? 10000 : i == 1 ? 30 : 10;
@@ -173,12 +266,6 @@ static void test_further_ones_follow_the_weights(void **state)
 }
 
 /* When one of four equal instances is avoided, the others share what it would have got. */
-static double equal_weights(unsigned i)
-{
-	(void)i;
-	return 100;
-}
-
 static void test_survivors_share_evenly(void **state)
 {
 	uint32_t counts[4] = {0}, dead = 1;
@@ -240,7 +327,10 @@ int main(void)
 		TEST(test_every_point_agrees_with_the_distribution),
 		TEST(test_families),
 		TEST(test_several_are_distinct),
+		TEST(test_several_equals_are_distinct),
 		TEST(test_further_ones_follow_the_weights),
+		TEST(test_further_equals_are_even),
+		TEST(test_equals_of_both_families),
 		TEST(test_survivors_share_evenly),
 		TEST(test_nothing_left),
 		TEST(test_shares_are_picked_by),
