@@ -50,7 +50,8 @@ static void take(struct fixture *f, const char *service, unsigned number, unsign
 		unsigned n = number * instances + i;
 
 		snprintf(text[i], sizeof(text[i]), "10.%u.%u.%u", n >> 16, n >> 8 & 255, n & 255);
-		items[i] = (struct fixture_item){text[i], 8000, mixed ? 1 + n * 2654435761u % 100 : 100};
+		items[i] = (struct fixture_item){text[i], 8000,
+						 mixed ? 1 + n * 2654435761u % 100 : 100};
 	}
 	fixture_take(f, service, items, instances);
 }
@@ -121,6 +122,7 @@ static void measure(const char *name, unsigned services, unsigned instances, boo
 	struct crow_answer_settings settings = {.ttl_s = 1, .answers = 3, .seq = 12345};
 	struct world world = make_world(services, instances, mixed);
 
+	settings.given = world.published->given; /* as the daemon has it */
 	crow_host_add(&near, &address);
 	printf("answer_%s %.1f ns\n", name, cost_ns(&world, settings, CROW_TYPE_A));
 	settings.host = &near;

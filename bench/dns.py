@@ -110,9 +110,9 @@ def names_of(lists):
     return [f"{name}.{ZONE}" for name in lists]
 
 
-def own_names(report, stack, lists, answers_max, bounds, *peers):
+def own_names(report, stack, lists, answers_max, bounds, *peers, mixed=False):
     """A suite of own names: crowflyd against echo servers, and against peers with the same zone."""
-    ours = stack.enter_context(Crowflyd(lists, answers_max=answers_max))
+    ours = stack.enter_context(Crowflyd(lists, answers_max=answers_max, mixed=mixed))
     names = write_names(ours.daemon.directory, names_of(lists))
     field = Field(report, stack)
     started = field.start(Echo(), EpollEcho(), *(peer(lists) for peer in peers))
@@ -134,6 +134,8 @@ def bench_many(report, stack):
     own_names(report, stack, services(1000, 100), 3, {Echo: 1.3})
     print("the same, 8 in the answer")
     own_names(report, stack, services(1000, 100), 8, {Echo: 1.3})
+    print("the same, 3 in the answer, each weight another")
+    own_names(report, stack, services(1000, 100), 3, {Echo: 1.3}, mixed=True)
 
 
 def bench_tcp(report, stack):

@@ -3,6 +3,7 @@
 A server is a context manager: it answers when it is entered, and nothing of it is left at its end.
 What cannot be started raises NotStarted, whose text says why.
 """
+import itertools
 import os
 import shutil
 import signal
@@ -405,9 +406,11 @@ class Crowflyd:
 
     name = "crowflyd"
 
-    def __init__(self, lists=None, upstream=None, port=None, cache=None, answers_max=8):
+    def __init__(self, lists=None, upstream=None, port=None, cache=None, answers_max=8,
+                 mixed=False):
         self.lists, self.upstream = lists or services(1, 1), upstream
         self.wanted_port, self.cache, self.answers_max = port, cache, answers_max
+        self.mixed = mixed  # weights 1 to 100 instead of the platform's default
 
     def __enter__(self):
         self.daemon = Daemon().__enter__()
@@ -421,11 +424,15 @@ class Crowflyd:
     def __exit__(self, *_error):
         self.daemon.__exit__()
 
+    def weights(self):
+        return (1 + i * 37 % 100 if self.mixed else 100 for i in itertools.count())
+
     def start(self):
         daemon = self.daemon
         self.address, self.port = daemon.dns[0], self.wanted_port or daemon.dns[1]
         for name, ips in self.lists.items():
-            items = ",".join(f'{{"app":"{name}","ip":"{ip}","port":80,"weight":100}}' for ip in ips)
+            items = ",".join(f'{{"app":"{name}","ip":"{ip}","port":80,"weight":{weight}}}'
+                             for ip, weight in zip(ips, self.weights()))
             (daemon.directory / name).write_text(f'{{"endpoints":{{"items":[{items}]}}}}')
         daemon.set("source bench", type="file", path=daemon.directory / "{service}", zone=ZONE,
                    services=",".join(self.lists), poll_interval="1h", accept="127.0.0.0/8")
@@ -450,6 +457,9 @@ class Crowflyd:
                 if time.monotonic() > limit:
                     raise NotStarted(f"crowflyd does not answer {name}.{ZONE}")
                 time.sleep(0.01)
+        # Lists are saved one a turn: with 1000 of them that is seconds of file system.
+        while self.daemon.counter("states_saved") < len(self.lists) and time.monotonic() < limit:
+            time.sleep(0.1)
         self.wait_quiet()
 
     cpu_ns, wait_quiet = Server.cpu_ns, Server.wait_quiet

@@ -39,6 +39,16 @@ void crow_given_free(struct crow_given *given)
 	free(given);
 }
 
+void crow_given_mark_init(struct crow_given_mark *marks, const struct crow_snap_instance *instances,
+			  size_t count)
+{
+	memset(marks, 0, count * sizeof(*marks));
+	for (size_t i = 0; i < count; i++)
+		if (crow_addr_is_v4(&instances[i].addr))
+			memcpy(marks[i].v4, crow_addr_v4_bytes(&instances[i].addr),
+			       sizeof(marks[i].v4));
+}
+
 void crow_given_watch(struct crow_given *given, crow_given_hook *on_named, void *context)
 {
 	given->on_named = on_named;
@@ -185,7 +195,7 @@ static void take(struct crow_given *given, struct window *window, const struct c
 }
 
 void crow_given_sweep(struct crow_given *given, const struct crow_image *img,
-		      crow_given_mark_t *marks, int64_t now_ns)
+		      struct crow_given_mark *marks, int64_t now_ns)
 {
 	uint32_t instances = img->header == NULL ? 0 : img->header->instances.count;
 	struct window window = {.count = 0, .service = CROW_SNAP_NONE};
@@ -194,9 +204,9 @@ void crow_given_sweep(struct crow_given *given, const struct crow_image *img,
 		uint32_t mark;
 
 		/* A load of all, an exchange of those few that were named. */
-		if (atomic_load_explicit(&marks[i], memory_order_relaxed) == 0)
+		if (atomic_load_explicit(&marks[i].named, memory_order_relaxed) == 0)
 			continue;
-		mark = atomic_exchange_explicit(&marks[i], 0, memory_order_relaxed);
+		mark = atomic_exchange_explicit(&marks[i].named, 0, memory_order_relaxed);
 		take(given, &window, img, &img->instances[i], mark / 2);
 		if (window.count == WINDOW)
 			empty(given, &window, now_ns);

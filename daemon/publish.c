@@ -517,8 +517,10 @@ static uint32_t *address_slot(struct builder *b, const struct crow_snap_instance
 static void index_addresses(struct builder *b)
 {
 	struct crow_snap_instance *instances = (void *)b->instances.data;
+	struct crow_snap_service *services = (void *)b->services.data;
 
-	if (b->instances.failed || !make_slots(&b->address_slots, b->instances.count))
+	if (b->instances.failed || b->services.failed ||
+	    !make_slots(&b->address_slots, b->instances.count))
 		return;
 	for (uint32_t i = 0; i < b->instances.count; i++) {
 		uint32_t *slot = address_slot(b, &instances[i]);
@@ -528,6 +530,7 @@ static void index_addresses(struct builder *b)
 		} else if (instances[i].state != CROW_STATE_TOMBSTONE) {
 			instances[*slot - 1].flags |= CROW_INSTANCE_SHARED;
 			instances[i].flags |= CROW_INSTANCE_SHARED;
+			services[instances[i].service].flags |= CROW_SERVICE_SHARED;
 		}
 	}
 }
@@ -651,9 +654,9 @@ static struct crow_published *finish(struct builder *b, const struct crow_snap_h
 		return NULL;
 	published->older = NULL;
 	published->given = (void *)(published->bytes + size); /* aligned: size is a multiple of 8 */
-	memset(published->given, 0, marks);
 	memcpy(published->bytes, header, sizeof(*header));
 	assemble(sections, (void *)published->bytes);
+	crow_given_mark_init(published->given, (void *)b->instances.data, b->instances.count);
 	/* The same checks that a reader makes: an image that fails them must not leave. */
 	if (crow_image_init(&published->image, published->bytes, size) != CROW_IMAGE_OK) {
 		free(published);

@@ -10,8 +10,8 @@
 
 struct crow_published {
 	struct crow_image image;
-	struct crow_published *older; /* the publisher's: images that wait for their last reader */
-	crow_given_mark_t *given;     /* behind the bytes: one for each instance of the image */
+	struct crow_published *older;  /* the publisher's: images that wait for their last reader */
+	struct crow_given_mark *given; /* behind the bytes: one for each instance of the image */
 	_Alignas(8) uint8_t bytes[];
 };
 

@@ -69,7 +69,7 @@ const struct crow_image *crow_reader_acquire(struct crow_reader *reader)
 	return &seen->image;
 }
 
-crow_given_mark_t *crow_reader_given(const struct crow_reader *reader)
+struct crow_given_mark *crow_reader_given(const struct crow_reader *reader)
 {
 	/* Its own announcement, which only its own thread writes. */
 	return atomic_load_explicit(&reader->held, memory_order_relaxed)->given;

@@ -51,7 +51,7 @@ void crow_reader_init(struct crow_reader *reader, struct crow_publisher *publish
 /* The current image, valid until release. Never NULL. Wait-free but for a swap in between. */
 const struct crow_image *crow_reader_acquire(struct crow_reader *reader);
 /* Between acquire and release: where to mark which instances of that image were given. */
-crow_given_mark_t *crow_reader_given(const struct crow_reader *reader);
+struct crow_given_mark *crow_reader_given(const struct crow_reader *reader);
 void crow_reader_release(struct crow_reader *reader);
 
 #endif

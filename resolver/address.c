@@ -4,17 +4,6 @@
 #include <netinet/in.h>
 #include <string.h>
 
-static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-struct crow_addr crow_addr_v4(const void *four_bytes)
-{
-	struct crow_addr addr;
-
-	memcpy(addr.bytes, v4_prefix, sizeof(v4_prefix));
-	memcpy(addr.bytes + sizeof(v4_prefix), four_bytes, 4);
-	return addr;
-}
-
 struct crow_addr crow_addr_v6(const void *sixteen_bytes)
 {
 	struct crow_addr addr;

@@ -20,7 +20,15 @@ enum crow_family { CROW_ANY, CROW_V4, CROW_V6 };
 /* "[" + 45 characters of IPv6 + "]:" + 5 digits + NUL, rounded up. */
 #define CROW_ENDPOINT_TEXT 64
 
-struct crow_addr crow_addr_v4(const void *four_bytes);
+/* Inline, as what looks at an address first: every record of an answer is made with it. */
+static inline struct crow_addr crow_addr_v4(const void *four_bytes)
+{
+	struct crow_addr addr = {{[10] = 0xff, [11] = 0xff}};
+
+	memcpy(addr.bytes + 12, four_bytes, 4);
+	return addr;
+}
+
 struct crow_addr crow_addr_v6(const void *sixteen_bytes);
 
 /* Inline: whoever looks at an address asks this first. */

@@ -271,8 +271,6 @@ static size_t draw_many(const struct crow_image *img, uint32_t index, enum crow_
 		if (picked == CROW_SNAP_NONE)
 			break;
 		out[count++] = picked;
-		/* Its address is read next, and of many instances most are in no cache. */
-		__builtin_prefetch(&img->instances[picked]);
 	}
 	return count;
 }

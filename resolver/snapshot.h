@@ -72,8 +72,9 @@ struct crow_snap_zone {
 static_assert(sizeof(struct crow_snap_zone) == 8, "part of the format");
 
 enum crow_snap_service_flags {
-	CROW_SERVICE_STALE = 1, /* discovery has not confirmed the list since failing_boot_ns */
-	CROW_SERVICE_EQUAL = 2, /* all that may be picked have equal parts of the circle */
+	CROW_SERVICE_STALE = 1,  /* discovery has not confirmed the list since failing_boot_ns */
+	CROW_SERVICE_EQUAL = 2,  /* all that may be picked have equal parts of the circle */
+	CROW_SERVICE_SHARED = 4, /* some of its instances have CROW_INSTANCE_SHARED */
 };
 
 /*

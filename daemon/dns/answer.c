@@ -47,16 +47,14 @@ static void put_addresses(struct answer *a, enum crow_family family)
 	size_t record = family == CROW_V4 ? CROW_REPLY_A_SIZE : CROW_REPLY_AAAA_SIZE;
 	size_t fit = crow_reply_room(a->reply) / record;
 	size_t want = a->settings->answers < fit ? a->settings->answers : fit;
-	uint32_t picks[CROW_PICK_SEVERAL_MAX];
-	size_t count =
-		crow_choice_addresses(a->img, a->subject.service, family, a->settings, want, picks);
+	struct crow_choice choice;
 
-	crow_given_prefetch(a->settings->given, picks, count);
-	for (size_t i = 0; i < count; i++)
-		crow_reply_put_address(a->reply, QUESTION_NAME_AT,
-				       &a->img->instances[picks[i]].addr, a->settings->ttl_s);
-	crow_given_mark_answer(a->settings->given, picks, count);
-	a->reply->answers = (uint16_t)(a->reply->answers + count);
+	crow_choice_addresses(a->img, a->subject.service, family, a->settings, want, &choice);
+	for (size_t i = 0; i < choice.count; i++)
+		crow_reply_put_address(a->reply, QUESTION_NAME_AT, &choice.addrs[i],
+				       a->settings->ttl_s);
+	crow_given_mark_answer(a->settings->given, choice.instances, choice.count);
+	a->reply->answers = (uint16_t)(a->reply->answers + choice.count);
 }
 
 static void put_apex(struct answer *a, uint16_t type)

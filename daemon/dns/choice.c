@@ -105,66 +105,82 @@ size_t crow_choice_instances(const struct crow_image *img, uint32_t service,
 
 struct filter {
 	const struct crow_image *img;
-	const struct crow_host *host;
+	const struct crow_answer_settings *settings;
+	bool shared;   /* whether two of the service's instances have one address */
+	bool v4;       /* whether all of them are of IPv4 */
 	unsigned most; /* what the first one shares with this host's address */
 };
 
-/* Not crow_addr_compare(): of equality alone the compiler makes two words, not a call. */
-static bool is_same(const struct crow_addr *a, const struct crow_addr *b)
+/* From its mark, which the answer touches anyway (given.h). */
+static struct crow_addr address_of(const struct filter *filter, uint32_t instance)
 {
-	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+	const struct crow_given_mark *marks = filter->settings->given;
+
+	if (filter->v4 && marks)
+		return crow_addr_v4(marks[instance].v4);
+	return filter->img->instances[instance].addr;
 }
 
 /* RFC 2181 5: a set holds a record once. Instances on different ports may share an address. */
-static bool is_chosen(const struct crow_snap_instance *instances, uint32_t candidate,
-		      const uint32_t *chosen, size_t count)
+static bool is_chosen(const struct crow_choice *chosen, const struct crow_addr *addr)
 {
-	if (!(instances[candidate].flags & CROW_INSTANCE_SHARED))
-		return false;
-	for (size_t i = 0; i < count; i++)
-		if (is_same(&instances[candidate].addr, &instances[chosen[i]].addr))
+	for (size_t i = 0; i < chosen->count; i++)
+		/* Not crow_addr_compare(): of equality the compiler makes two words, not a call. */
+		if (memcmp(addr->bytes, chosen->addrs[i].bytes, sizeof(addr->bytes)) == 0)
 			return true;
 	return false;
 }
 
-static bool fits(struct filter *filter, uint32_t candidate, const uint32_t *chosen, size_t count)
+static bool fits(struct filter *filter, const struct crow_choice *chosen,
+		 const struct crow_addr *addr)
 {
-	const struct crow_snap_instance *instances = filter->img->instances;
 	unsigned match;
 
-	if (is_chosen(instances, candidate, chosen, count))
+	if (filter->shared && is_chosen(chosen, addr))
 		return false;
-	if (!filter->host)
+	if (!filter->settings->host)
 		return true;
-	match = crow_host_match(filter->host, &instances[candidate].addr);
-	if (count == 0)
+	match = crow_host_match(filter->settings->host, addr);
+	if (chosen->count == 0)
 		filter->most = match;
 	return match <= filter->most;
 }
 
-size_t crow_choice_addresses(const struct crow_image *img, uint32_t service,
-			     enum crow_family family, const struct crow_answer_settings *settings,
-			     size_t want, uint32_t *out)
+static void choose(struct crow_choice *chosen, struct filter *filter, uint32_t candidate)
 {
+	struct crow_addr addr = address_of(filter, candidate);
+
+	if (!fits(filter, chosen, &addr))
+		return;
+	chosen->instances[chosen->count] = candidate;
+	chosen->addrs[chosen->count++] = addr;
+}
+
+void crow_choice_addresses(const struct crow_image *img, uint32_t index, enum crow_family family,
+			   const struct crow_answer_settings *settings, size_t want,
+			   struct crow_choice *out)
+{
+	const struct crow_snap_service *service = crow_image_service(img, index);
 	size_t most = want * DRAWS < CROW_PICK_SEVERAL_MAX ? want * DRAWS : CROW_PICK_SEVERAL_MAX;
-	struct filter filter = {.img = img, .host = settings->host};
+	struct filter filter = {.img = img, .settings = settings, .v4 = family == CROW_V4};
 	uint64_t point = crow_pick_point(settings->seq);
 	uint32_t drawn[CROW_PICK_SEVERAL_MAX];
-	size_t count = 0, seen = 0, kept = 0;
+	size_t count = 0, seen = 0;
 
-	while (kept < want && count < most) {
-		size_t next = count + want - kept;
+	out->count = 0;
+	filter.shared = service && service->flags & CROW_SERVICE_SHARED;
+	while (out->count < want && count < most) {
+		size_t next = count + want - out->count;
 
-		count = crow_pick_more(img, service, family, &point, drawn, count,
+		count = crow_pick_more(img, index, family, &point, drawn, count,
 				       next < most ? next : most);
 		if (count == 0)
-			count = choose_last_resort(img, service, family, point, most, drawn);
+			count = choose_last_resort(img, index, family, point, most, drawn);
 		if (count == seen)
 			break;
-		for (; seen < count && kept < want; seen++)
-			if (fits(&filter, drawn[seen], out, kept))
-				out[kept++] = drawn[seen];
+		crow_given_prefetch(settings->given, drawn + seen, count - seen);
+		for (; seen < count && out->count < want; seen++)
+			choose(out, &filter, drawn[seen]);
 		seen = count;
 	}
-	return kept;
 }

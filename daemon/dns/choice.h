@@ -19,11 +19,18 @@ enum crow_snap_state crow_choice_last_resort(const struct crow_image *img, uint3
 size_t crow_choice_instances(const struct crow_image *img, uint32_t service,
 			     enum crow_family family, uint64_t seq, size_t want, uint32_t *out);
 
+/* Instances, as indices into the image, and their addresses. */
+struct crow_choice {
+	size_t count;
+	uint32_t instances[CROW_PICK_SEVERAL_MAX];
+	struct crow_addr addrs[CROW_PICK_SEVERAL_MAX];
+};
+
 /* Up to want instances of a family on different addresses, none of which a stub resolver of this
  * host would put before the first (host.h): so what it uses first keeps the weights, and it has
  * others to fall back on. */
-size_t crow_choice_addresses(const struct crow_image *img, uint32_t service,
-			     enum crow_family family, const struct crow_answer_settings *settings,
-			     size_t want, uint32_t *out);
+void crow_choice_addresses(const struct crow_image *img, uint32_t service, enum crow_family family,
+			   const struct crow_answer_settings *settings, size_t want,
+			   struct crow_choice *out);
 
 #endif

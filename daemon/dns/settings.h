@@ -13,7 +13,8 @@ struct crow_answer_settings {
 	bool https;                   /* whether there are HTTPS records */
 	uint64_t seq;                 /* counts queries: the pick follows from it */
 	const struct crow_host *host; /* whose stub resolvers sort what we say; NULL: unknown */
-	crow_given_mark_t *given;     /* what the answer names is marked there; NULL: nowhere */
+	struct crow_given_mark
+		*given; /* the image's: the answer marks what it names; NULL: nowhere */
 };
 
 #endif

@@ -113,7 +113,7 @@ static uint32_t put_records(struct crow_reply *reply, const struct ring *ring, u
 	return i;
 }
 
-static void mark_given(const struct ring *ring, uint32_t reach, crow_given_mark_t *given)
+static void mark_given(const struct ring *ring, uint32_t reach, struct crow_given_mark *given)
 {
 	for (uint32_t i = 0; i < reach; i++)
 		if (ring_has(ring, i))

@@ -76,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!image)
 		image = make_image();
+	settings.given = image->given;
 	stream = data[0] & 1;
 	if (stream)
 		reply.capacity = sizeof(bytes);

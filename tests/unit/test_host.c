@@ -185,22 +185,25 @@ static const struct crow_addr *address_of(uint32_t pick)
 /* What a client uses first that sorts stably by rule 9. */
 static void count_firsts(enum crow_family family, const struct crow_host *known)
 {
-	struct crow_answer_settings settings = {.host = known};
-	uint32_t picks[CROW_PICK_SEVERAL_MAX];
+	struct crow_answer_settings settings = {.host = known, .given = published->given};
+	struct crow_choice choice;
 
 	memset(counts, 0, sizeof(counts));
 	total = 0;
 	for (settings.seq = 0; settings.seq < PICKS; settings.seq++) {
-		size_t best = 0, count = crow_choice_addresses(&published->image, family == CROW_V6,
-							       family, &settings, 3, picks);
+		size_t best = 0;
 
-		assert_in_range(count, 1, 3);
-		total += count;
-		for (size_t i = 1; i < count; i++)
-			if (crow_host_match(&host, address_of(picks[i])) >
-			    crow_host_match(&host, address_of(picks[best])))
+		crow_choice_addresses(&published->image, family == CROW_V6, family, &settings, 3,
+				      &choice);
+		assert_in_range(choice.count, 1, 3);
+		total += choice.count;
+		for (size_t i = 0; i < choice.count; i++) {
+			assert_memory_equal(&choice.addrs[i], address_of(choice.instances[i]), 16);
+			if (crow_host_match(&host, &choice.addrs[i]) >
+			    crow_host_match(&host, &choice.addrs[best]))
 				best = i;
-		counts[address_of(picks[best])->bytes[15]]++;
+		}
+		counts[choice.addrs[best].bytes[15]]++;
 	}
 }
 
