@@ -82,8 +82,9 @@ $(BUILD)/libcrowfly.so: $(PRELOAD) $(BUILD)/libcrowfly-resolver.a preload/export
 		-Wl,-z,now -Wl,-z,relro $(if $(SANFLAGS),,-Wl,--no-undefined) -Wl,--exclude-libs,ALL
 
 ARCHIVES := $(addprefix $(BUILD)/libcrowfly-,daemon.a cli.a preload.a resolver.a)
-# Looks over the event loop's shoulder.
+# One looks over the event loop's shoulder, the other plays the upstreams.
 $(BUILD)/tests/unit/test_fetch: private LDFLAGS += -Wl,--wrap=epoll_ctl
+$(BUILD)/tests/unit/test_ends: private LDFLAGS += -Wl,--wrap=crow_exchange_send
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
 	$(LINK) -lcmocka $(LIBS_daemon) $(LIBS_cli)
 $(BUILD)/tests/snippets/%: $(BUILD)/tests/snippets/%.o

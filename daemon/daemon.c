@@ -392,7 +392,8 @@ static bool start(struct daemon *d, char complaint[COMPLAINT])
 	}
 	house.publisher = d->publisher;
 	d->hosts = crow_hosts_new(d->loop, crow_dns_listens(d->dns));
-	d->follow = crow_follow_new(d->loop, crow_dns_listens(d->dns), on_upstreams, d);
+	d->follow = crow_follow_new(d->loop, crow_dns_listens(d->dns), crow_dns_workers(d->dns),
+				    on_upstreams, d);
 	if (d->hosts == NULL || d->follow == NULL || !crow_follow_configure(d->follow, d->config))
 		return false;
 	house.health = d->health;

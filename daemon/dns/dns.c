@@ -3,11 +3,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "daemon/dns/cache.h"
 #include "daemon/dns/socket.h"
 #include "daemon/dns/worker.h"
 #include "daemon/log.h"
+
+/* Descriptors of a worker: epoll, timer, eventfd, netlink; and for each address UDP and TCP. */
+#define DESCRIPTORS         4
+#define DESCRIPTORS_ADDRESS 2
 
 struct crow_dns {
 	struct crow_listens listens; /* ours, with the ports that were bound */
@@ -28,11 +33,31 @@ static bool copy_listens(struct crow_dns *dns, const struct crow_listens *from)
 	return true;
 }
 
+/* Workers may have a quarter of the descriptors; half are for the ports from which upstreams are asked
+ * (follow.c), the rest for discovery, the pages and whoever asks by TCP. */
+static size_t fit_workers(const struct crow_config *config)
+{
+	size_t each = DESCRIPTORS + DESCRIPTORS_ADDRESS * config->dns_listen.count;
+	size_t fit = config->dns_workers;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 4 / each >= fit)
+		return fit;
+	fit = limit.rlim_cur / 4 / each;
+	fit = fit > 0 ? fit : 1;
+	if (fit < config->dns_workers)
+		crow_log(CROW_LOG_WARNING,
+			 "%llu descriptors are enough for %zu of %u DNS workers: raise ulimit "
+			 "-n, or LimitNOFILE= of the service",
+			 (unsigned long long)limit.rlim_cur, fit, config->dns_workers);
+	return fit;
+}
+
 struct crow_dns *crow_dns_bind(const struct crow_config *config, struct crow_inherited *inherited,
 			       char *complaint, size_t complaint_size)
 {
 	/* No address: a responder without workers, which does nothing. */
-	size_t count = config->dns_listen.count > 0 ? config->dns_workers : 0;
+	size_t count = config->dns_listen.count > 0 ? fit_workers(config) : 0;
 	struct crow_dns *dns = calloc(1, sizeof(*dns));
 
 	if (dns && count > 0 && copy_listens(dns, &config->dns_listen))
@@ -172,6 +197,11 @@ bool crow_dns_configure(struct crow_dns *dns, const struct crow_config *config)
 	for (size_t i = 0; i < dns->count; i++)
 		done = crow_worker_configure(dns->workers[i], config) && done;
 	return done;
+}
+
+size_t crow_dns_workers(const struct crow_dns *dns)
+{
+	return dns->count;
 }
 
 const struct crow_listens *crow_dns_listens(const struct crow_dns *dns)

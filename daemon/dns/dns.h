@@ -29,6 +29,8 @@ void crow_dns_wake(struct crow_dns *dns);
 bool crow_dns_configure(struct crow_dns *dns, const struct crow_config *config);
 /* The upstreams from now on, which it becomes a user of; NULL: none. Main thread. */
 void crow_dns_forward(struct crow_dns *dns, struct crow_upstreams *upstreams);
+/* Those that there are: fewer than configured where descriptors are few. */
+size_t crow_dns_workers(const struct crow_dns *dns);
 /* Where it is bound. Borrowed. */
 const struct crow_listens *crow_dns_listens(const struct crow_dns *dns);
 /* Ends and joins the workers. NULL is fine. */

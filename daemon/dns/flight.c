@@ -85,6 +85,18 @@ void crow_flights_hurry(struct crow_flights *flights, struct crow_flight *flight
 	queue_in(flights, flight, NONE);
 }
 
+void crow_flights_forget(struct crow_flights *flights)
+{
+	for (uint16_t i = flights->first; i != NONE; i = flights->items[i].behind) {
+		struct crow_flight *flight = &flights->items[i];
+
+		flight->asked = flight->waiting = flight->recent = 0;
+		flight->failed = flight->unreachable = 0;
+		flight->retried = false;
+		flight->sends = 0;
+	}
+}
+
 /* ---- one flight ---- */
 
 size_t crow_flight_next(struct crow_flight *flight, const struct crow_ranking *ranking,
@@ -124,14 +136,6 @@ bool crow_flight_is_decided(const struct crow_flight *flight, const struct crow_
 		if (flight->waiting & 1u << i && !crow_ranking_is_suspect(ranking, i))
 			return false;
 	return said != 0;
-}
-
-void crow_flight_forget(struct crow_flight *flight)
-{
-	flight->asked = flight->waiting = flight->recent = 0;
-	flight->failed = flight->unreachable = 0;
-	flight->retried = false;
-	flight->sends = 0;
 }
 
 /* ---- the table ---- */

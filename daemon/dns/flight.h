@@ -61,8 +61,6 @@ bool crow_flight_turn(struct crow_flight *flight, const struct crow_ranking *ran
 /* An upstream has said that it fails, and only suspects are waited for: after a turn of that the
  * failure is passed on, for they will hardly know better. */
 bool crow_flight_is_decided(const struct crow_flight *flight, const struct crow_ranking *ranking);
-/* There are other upstreams from now on. */
-void crow_flight_forget(struct crow_flight *flight);
 
 struct crow_flights {
 	struct crow_flight *items;
@@ -95,6 +93,8 @@ struct crow_flight *crow_flights_first(struct crow_flights *flights);
 void crow_flights_turn(struct crow_flights *flights, struct crow_flight *flight, int64_t now_ns);
 /* Ends its turn at once: it comes first. */
 void crow_flights_hurry(struct crow_flights *flights, struct crow_flight *flight, int64_t now_ns);
+/* There are other upstreams from now on. */
+void crow_flights_forget(struct crow_flights *flights);
 
 uint16_t crow_flights_index(const struct crow_flights *flights, const struct crow_flight *flight);
 

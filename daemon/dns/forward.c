@@ -1,5 +1,6 @@
 #include "daemon/dns/forward.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "daemon/dns/flight.h"
 #include "daemon/dns/probe.h"
 #include "daemon/dns/question.h"
+#include "daemon/dns/standing.h"
 #include "daemon/dns/tally.h"
 #include "daemon/log.h"
 #include "daemon/upstream/exchange.h"
@@ -19,10 +21,9 @@
 #define RCODE_YXDOMAIN   6 /* RFC 6672 2.2: a DNAME made the name too long */
 #define RCODE_HEADER_MAX 15
 
-/* An upstream that leads back to us is left out for longer than until the next probe, which says
- * whether it still does. */
+/* Between two looks for loops. */
 #define PROBE_NS (300 * SECOND_NS)
-#define LOOP_NS  (PROBE_NS + 60 * SECOND_NS)
+_Static_assert(PROBE_NS < CROW_RANKING_LOOP_NS, "a loop that lasts is left out all the time");
 
 /* Between two looks for queries whose patience is over. */
 #define CHORE_NS SECOND_NS
@@ -59,7 +60,8 @@ struct crow_forward {
 	struct attempt *attempts, *free_attempt;
 	size_t attempts_made; /* of ATTEMPTS_MAX; memory that was never needed stays untouched */
 	size_t under_way;     /* attempts */
-	bool sending;         /* a reply now is an error that the sender will see */
+	const struct attempt *sending; /* NULL: none. If it ends now, the sender will see that */
+	bool stranded; /* a flight's query ended while another was being sent; see on_reply() */
 };
 
 /* ---- answers to riders ---- */
@@ -185,9 +187,9 @@ static bool send_query(struct crow_forward *forward, const struct crow_flight *f
 	crow_count(forward_queries);
 	atomic_fetch_add_explicit(&forward->upstreams->items[upstream].queries, 1,
 				  memory_order_relaxed);
-	forward->sending = true;
+	forward->sending = attempt;
 	crow_exchange_send(forward->exchange, upstream, bytes, size, now_ns, on_reply, attempt);
-	forward->sending = false;
+	forward->sending = NULL;
 	schedule_chores(forward, now_ns + CHORE_NS);
 	return true;
 }
@@ -215,46 +217,6 @@ static struct crow_flight *find_flight(struct crow_forward *forward, const struc
 		return NULL;
 	flight = &forward->flights.items[attempt->flight];
 	return flight->generation == attempt->generation ? flight : NULL;
-}
-
-static void note_silent(struct crow_forward *forward, size_t upstream, uint64_t hash)
-{
-	char endpoint[CROW_ENDPOINT_TEXT];
-	const struct crow_listen *at = &forward->upstreams->items[upstream].at;
-
-	crow_count(forward_timeouts);
-	if (!crow_ranking_silent(&forward->ranking, upstream, hash))
-		return;
-	crow_addr_format(&at->addr, at->port, endpoint);
-	crow_log(CROW_LOG_WARNING,
-		 "upstream %s is silent: it is asked last, and once a second, until it answers",
-		 endpoint);
-}
-
-/* Refused by the network: whoever should answer is not there, which is like silence. */
-static void note_error(struct crow_forward *forward, const struct attempt *attempt)
-{
-	const struct crow_flight *flight = find_flight(forward, attempt);
-
-	crow_count(forward_unreachable);
-	atomic_fetch_add_explicit(&forward->upstreams->items[attempt->upstream].failures, 1,
-				  memory_order_relaxed);
-	if (flight)
-		note_silent(forward, attempt->upstream, flight->hash);
-}
-
-static void note_answer(struct crow_forward *forward, size_t upstream, int64_t took_ns)
-{
-	char endpoint[CROW_ENDPOINT_TEXT];
-	const struct crow_listen *at = &forward->upstreams->items[upstream].at;
-	bool suspect = crow_ranking_is_suspect(&forward->ranking, upstream);
-
-	crow_count(forward_answers);
-	crow_ranking_answered(&forward->ranking, upstream, took_ns);
-	if (!suspect)
-		return;
-	crow_addr_format(&at->addr, at->port, endpoint);
-	crow_log(CROW_LOG_INFO, "upstream %s answers again", endpoint);
 }
 
 /* Asks the next one, if anybody is left. */
@@ -302,11 +264,23 @@ static void go_on(struct crow_forward *forward, struct crow_flight *flight, int6
 	arm(forward);
 }
 
+static void go_on_all(struct crow_forward *forward, int64_t now_ns)
+{
+	uint16_t i = forward->flights.first;
+
+	while (i != CROW_FLIGHT_NONE) {
+		struct crow_flight *flight = &forward->flights.items[i];
+
+		i = flight->behind;
+		go_on(forward, flight, now_ns);
+	}
+}
+
 static void end_turn(struct crow_forward *forward, struct crow_flight *flight, int64_t now_ns)
 {
 	for (size_t i = 0; i < forward->upstreams->count; i++)
 		if (flight->waiting & flight->recent & 1u << i)
-			note_silent(forward, i, flight->hash);
+			crow_standing_silent(&forward->ranking, i, flight->hash);
 	if (!crow_flight_turn(flight, &forward->ranking, now_ns) ||
 	    crow_flight_is_decided(flight, &forward->ranking)) {
 		fail(forward, flight, now_ns);
@@ -325,6 +299,10 @@ static void on_turn(struct crow_timer *timer, int64_t now_ns)
 	struct crow_forward *forward = crow_container(timer, struct crow_forward, turn_timer);
 	struct crow_flight *flight;
 
+	while (forward->stranded) { /* each round takes some of the queries that are left to each */
+		forward->stranded = false;
+		go_on_all(forward, now_ns);
+	}
 	while ((flight = crow_flights_first(&forward->flights)) && flight->due_ns <= now_ns) {
 		if (flight->waiting)
 			end_turn(forward, flight, now_ns);
@@ -398,30 +376,59 @@ static struct attempt take_attempt(struct attempt *attempt)
 	return copy;
 }
 
+/* What the end of a query says of the upstream. */
+static void note_end(struct crow_forward *forward, const struct attempt *attempt,
+		     const struct crow_flight *flight, enum crow_channel_end end, int64_t now_ns)
+{
+	size_t upstream = attempt->upstream;
+
+	switch (end) {
+	case CROW_CHANNEL_REPLY:
+		crow_standing_answered(&forward->ranking, upstream, now_ns - attempt->sent_ns);
+		break;
+	case CROW_CHANNEL_ERROR:
+		crow_standing_unreachable(&forward->ranking, upstream,
+					  flight ? &flight->hash : NULL);
+		break;
+	case CROW_CHANNEL_SHORTAGE:
+		crow_standing_not_asked(&forward->ranking, upstream, errno, now_ns);
+		break;
+	case CROW_CHANNEL_SILENCE: /* which a turn's end has seen long ago */
+		break;
+	}
+}
+
+/* A query that fails as it is sent ends before crow_exchange_send() returns, and the sender goes on.
+ * c-ares 1.34, unlike 1.18, may end others then, too: it closes the socket, and gives up all that is
+ * under way over it. Their flights go on in the next turn of the loop: sending for them from here
+ * would enter c-ares anew for each, as deep as there are flights. */
 static void on_reply(void *context, enum crow_channel_end end, const uint8_t *bytes, size_t size)
 {
-	struct attempt attempt = take_attempt(context);
-	struct crow_forward *forward = attempt.forward;
+	struct attempt *ended = context;
+	struct crow_forward *forward = ended->forward;
+	bool is_sent = forward->sending == ended;
+	struct attempt attempt = take_attempt(ended);
 	struct crow_flight *flight = find_flight(forward, &attempt);
 	crow_upstream_set bit = (crow_upstream_set)(1u << attempt.upstream);
 	int64_t now_ns = crow_now_ns();
 
-	if (end == CROW_CHANNEL_REPLY)
-		note_answer(forward, attempt.upstream, now_ns - attempt.sent_ns);
-	else if (end == CROW_CHANNEL_ERROR)
-		note_error(forward, &attempt);
+	note_end(forward, &attempt, flight, end, now_ns);
 	if (!flight)
 		return;
 	flight->waiting &= (crow_upstream_set)~bit;
 	if (end == CROW_CHANNEL_REPLY) {
 		if (take_reply(forward, flight, &attempt, bytes, size, now_ns))
 			return;
-	} else if (end == CROW_CHANNEL_ERROR) {
+	} else if (end != CROW_CHANNEL_SILENCE) {
 		flight->failed |= bit;
 		flight->unreachable |= bit;
 	}
-	if (!forward->sending)
+	if (!forward->sending) {
 		go_on(forward, flight, now_ns);
+	} else if (!is_sent) {
+		forward->stranded = true;
+		crow_timer_set(forward->loop, &forward->turn_timer, now_ns);
+	}
 }
 
 /* ---- loops ---- */
@@ -442,21 +449,10 @@ static void send_probes(struct crow_forward *forward, int64_t now_ns)
 static bool take_probe(struct crow_forward *forward, const struct crow_query *query, int64_t now_ns)
 {
 	size_t i = crow_probe_find(forward->upstreams, query);
-	char endpoint[CROW_ENDPOINT_TEXT];
-	struct crow_upstream *upstream;
 
 	if (i == CROW_UPSTREAMS_MAX)
 		return false;
-	upstream = &forward->upstreams->items[i];
-	crow_count(forward_loops);
-	if (atomic_exchange_explicit(&upstream->looped_until_ns, now_ns + LOOP_NS,
-				     memory_order_relaxed) > 0)
-		return true;
-	crow_addr_format(&upstream->at.addr, upstream->at.port, endpoint);
-	crow_log(CROW_LOG_WARNING,
-		 "upstream %s forwards to crowflyd, which would be a loop: it is not asked; tried "
-		 "again every 5 minutes; see [dns] upstream",
-		 endpoint);
+	crow_standing_looped(&forward->ranking, i, now_ns);
 	return true;
 }
 
@@ -505,20 +501,6 @@ static void drop_upstreams(struct crow_forward *forward)
 	forward->upstreams = NULL;
 }
 
-/* What is in flight is asked of the new upstreams, with the turns that are left. */
-static void ask_again(struct crow_forward *forward, int64_t now_ns)
-{
-	uint16_t i = forward->flights.first;
-
-	while (i != CROW_FLIGHT_NONE) {
-		struct crow_flight *flight = &forward->flights.items[i];
-
-		i = flight->behind;
-		crow_flight_forget(flight);
-		go_on(forward, flight, now_ns);
-	}
-}
-
 void crow_forward_update(struct crow_forward *forward)
 {
 	struct crow_upstreams *offer =
@@ -539,7 +521,9 @@ void crow_forward_update(struct crow_forward *forward)
 		}
 	}
 	send_probes(forward, now_ns);
-	ask_again(forward, now_ns);
+	/* What is in flight is asked of the new ones, with the turns that are left. */
+	crow_flights_forget(&forward->flights);
+	go_on_all(forward, now_ns);
 }
 
 /* ---- questions ---- */

@@ -66,6 +66,13 @@ bool crow_ranking_silent(struct crow_ranking *ranking, size_t upstream, uint64_t
 	return true;
 }
 
+bool crow_ranking_looped(struct crow_ranking *ranking, size_t upstream, int64_t now_ns)
+{
+	return atomic_exchange_explicit(&ranking->upstreams->items[upstream].looped_until_ns,
+					now_ns + CROW_RANKING_LOOP_NS,
+					memory_order_relaxed) <= now_ns;
+}
+
 crow_upstream_set crow_ranking_usable(const struct crow_ranking *ranking, int64_t now_ns)
 {
 	crow_upstream_set usable = 0;

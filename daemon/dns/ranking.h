@@ -14,6 +14,9 @@
 #define CROW_RANKING_NAMES    3
 #define CROW_RANKING_PROBE_NS INT64_C(1000000000)
 
+/* An upstream that leads back to us is left out for longer than until it is looked at again. */
+#define CROW_RANKING_LOOP_NS INT64_C(360000000000)
+
 #define CROW_RANKING_NONE CROW_UPSTREAMS_MAX
 
 /* A bit for each upstream. */
@@ -37,6 +40,10 @@ void crow_ranking_fini(struct crow_ranking *ranking);
 void crow_ranking_answered(struct crow_ranking *ranking, size_t upstream, int64_t took_ns);
 /* True if it has just become suspect. */
 bool crow_ranking_silent(struct crow_ranking *ranking, size_t upstream, uint64_t name_hash);
+
+/* It leads back to us. True if that is news, and to no other worker: it was not known, or is so
+ * again. */
+bool crow_ranking_looped(struct crow_ranking *ranking, size_t upstream, int64_t now_ns);
 
 bool crow_ranking_is_suspect(const struct crow_ranking *ranking, size_t upstream);
 /* All that may be asked are suspect, or none may be. */

@@ -40,6 +40,7 @@ struct crow_channel {
 	size_t link_count;
 	size_t pending;
 	int stream_fd;   /* the TCP connection opened last; -1: none */
+	int error;       /* errno of c-ares's last call on a socket; 0: it went well */
 	bool processing; /* c-ares is on the stack, and must not be destroyed */
 	bool closing;    /* hooks are not called */
 	bool drained;    /* the readable socket has given its datagram of this turn */
@@ -54,11 +55,18 @@ struct pending {
 
 /* ---- sockets: c-ares calls these instead of the kernel ---- */
 
+/* c-ares says ECONNREFUSED to whatever goes wrong. Returns n. */
+static ssize_t note(struct crow_channel *channel, ssize_t n)
+{
+	channel->error = n < 0 ? errno : 0;
+	return n;
+}
+
 static ares_socket_t open_socket(int family, int type, int protocol, void *context)
 {
-	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-	int size = RECEIVE_BUFFER, on = 1;
 	struct crow_channel *channel = context;
+	int fd = (int)note(channel, socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+	int size = RECEIVE_BUFFER, on = 1;
 
 	if (fd >= 0 && type == SOCK_DGRAM)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
@@ -82,8 +90,7 @@ static int close_socket(ares_socket_t fd, void *context)
 static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares_socklen_t size,
 			  void *context)
 {
-	(void)context;
-	return connect(fd, address, size);
+	return (int)note(context, connect(fd, address, size));
 }
 
 /* A query by UDP is one part, which send() takes with less ado than sendmsg(). */
@@ -104,10 +111,9 @@ static ares_ssize_t send_vector(ares_socket_t fd, const struct iovec *parts, int
 {
 	ssize_t n = send_parts(fd, parts, count);
 
-	(void)context;
 	if (n < 0 && errno == ECONNREFUSED)
 		n = send_parts(fd, parts, count);
-	return n;
+	return note(context, n);
 }
 
 /* c-ares reads until there is no more, and most sockets have one datagram: the second call would
@@ -120,13 +126,13 @@ static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int fla
 	ssize_t n;
 
 	if (!from) /* TCP */
-		return recv(fd, buffer, size, flags);
+		return note(channel, recv(fd, buffer, size, flags));
 	if (channel->drained) {
 		errno = EAGAIN;
 		return -1;
 	}
 	do
-		n = recvfrom(fd, buffer, size, flags, from, from_size);
+		n = note(channel, recvfrom(fd, buffer, size, flags, from, from_size));
 	while (n == 0);
 	channel->drained = n > 0;
 	return n;
@@ -145,6 +151,7 @@ static const struct ares_socket_functions socket_functions = {
 static void process(struct crow_channel *channel, int readable_fd, int writable_fd)
 {
 	channel->processing = true;
+	channel->error = 0;
 	ares_process_fd(channel->ares, readable_fd, writable_fd);
 	channel->processing = false;
 }
@@ -337,22 +344,50 @@ void crow_channel_free(struct crow_channel *channel)
 
 /* ---- queries ---- */
 
-static enum crow_channel_end end_of(int status)
+/* What says nothing of the server. EAGAIN: a send buffer that is full, or a connect() without a port
+ * left; EPERM: a firewall of this host, or its table of connections is full. */
+static bool is_shortage(int error)
 {
-	if (status == ARES_SUCCESS)
+	switch (error) {
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+	case EAGAIN:
+	case EADDRNOTAVAIL:
+	case EPERM:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static enum crow_channel_end end_of(int status, int error)
+{
+	switch (status) {
+	case ARES_SUCCESS:
 		return CROW_CHANNEL_REPLY;
-	return status == ARES_ETIMEOUT ? CROW_CHANNEL_SILENCE : CROW_CHANNEL_ERROR;
+	case ARES_ETIMEOUT:
+		return CROW_CHANNEL_SILENCE;
+	case ARES_ENOMEM:
+		return CROW_CHANNEL_SHORTAGE;
+	default:
+		return is_shortage(error) ? CROW_CHANNEL_SHORTAGE : CROW_CHANNEL_ERROR;
+	}
 }
 
 static void on_end(void *context, int status, int timeouts, unsigned char *reply, int size)
 {
 	struct pending pending = *(struct pending *)context;
+	int error = pending.channel->error;
 
 	(void)timeouts;
 	free(context);
 	pending.channel->pending--;
-	if (!pending.channel->closing)
-		pending.hook(pending.context, end_of(status), reply, size > 0 ? (size_t)size : 0);
+	if (pending.channel->closing)
+		return;
+	errno = status == ARES_ENOMEM ? ENOMEM : error;
+	pending.hook(pending.context, end_of(status, error), reply, size > 0 ? (size_t)size : 0);
 }
 
 void crow_channel_send(struct crow_channel *channel, const uint8_t *query, size_t size,
@@ -362,7 +397,7 @@ void crow_channel_send(struct crow_channel *channel, const uint8_t *query, size_
 	bool processing = channel->processing;
 
 	if (!pending) {
-		hook(context, CROW_CHANNEL_ERROR, NULL, 0);
+		hook(context, CROW_CHANNEL_SHORTAGE, NULL, 0);
 		return;
 	}
 	*pending = (struct pending){.channel = channel, .hook = hook, .context = context};

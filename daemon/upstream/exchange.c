@@ -1,5 +1,6 @@
 #include "daemon/upstream/exchange.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* A port is left after so many queries or so long, whichever comes first: enough that making the
@@ -99,10 +100,11 @@ void crow_exchange_send(struct crow_exchange *exchange, size_t upstream, const u
 {
 	struct crow_channel *channel = draw(exchange, upstream, now_ns);
 
+	errno = ENOMEM; /* there is no other cause */
 	if (channel)
 		crow_channel_send(channel, query, size, hook, context);
 	else
-		hook(context, CROW_CHANNEL_ERROR, NULL, 0);
+		hook(context, CROW_CHANNEL_SHORTAGE, NULL, 0);
 }
 
 bool crow_exchange_has_edns(const struct crow_exchange *exchange, size_t upstream, int64_t now_ns)

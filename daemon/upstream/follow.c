@@ -15,6 +15,7 @@
 struct crow_follow {
 	struct crow_loop *loop;
 	const struct crow_listens *own;
+	size_t workers;
 	void (*on_change)(void *context, struct crow_upstreams *upstreams);
 	void *context;
 	const struct crow_config *config;
@@ -33,7 +34,7 @@ struct crow_follow {
  * and the pages: ports stay open, and would leave them none. */
 static void share_ports(const struct crow_follow *follow, struct crow_upstreams *upstreams)
 {
-	size_t sharers = upstreams->count * follow->config->dns_workers;
+	size_t sharers = upstreams->count * follow->workers;
 	struct rlimit limit;
 	rlim_t ports;
 
@@ -177,7 +178,7 @@ struct crow_upstreams *crow_follow_get(const struct crow_follow *follow)
 }
 
 struct crow_follow *
-crow_follow_new(struct crow_loop *loop, const struct crow_listens *own,
+crow_follow_new(struct crow_loop *loop, const struct crow_listens *own, size_t workers,
 		void (*on_change)(void *context, struct crow_upstreams *upstreams), void *context)
 {
 	struct crow_follow *follow = calloc(1, sizeof(*follow));
@@ -186,6 +187,7 @@ crow_follow_new(struct crow_loop *loop, const struct crow_listens *own,
 		return NULL;
 	follow->loop = loop;
 	follow->own = own;
+	follow->workers = workers;
 	follow->on_change = on_change;
 	follow->context = context;
 	follow->look.on_due = on_look;

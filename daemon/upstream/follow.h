@@ -13,10 +13,10 @@
 
 struct crow_follow;
 
-/* own (borrowed): where we listen. on_change gets the list from now on, borrowed for the call, or
- * NULL where no upstream is configured. NULL: no memory. */
+/* own (borrowed): where we listen; workers: how many ask. on_change gets the list from now on,
+ * borrowed for the call, or NULL where no upstream is configured. NULL: no memory. */
 struct crow_follow *
-crow_follow_new(struct crow_loop *loop, const struct crow_listens *own,
+crow_follow_new(struct crow_loop *loop, const struct crow_listens *own, size_t workers,
 		void (*on_change)(void *context, struct crow_upstreams *upstreams), void *context);
 void crow_follow_free(struct crow_follow *follow);
 

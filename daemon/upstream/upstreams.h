@@ -3,7 +3,7 @@
  * that use it and freed by the last one. What the workers learn of a server is added up in it, for
  * people to see: relaxed atomics, each number right by itself, none of which decides anything but
  * looped_until_ns, which any worker may write and where a late or a lost write costs one more
- * query.
+ * query, and shortage_said_ns, who of them says a sentence.
  */
 #ifndef CROW_UPSTREAMS_H
 #define CROW_UPSTREAMS_H
@@ -32,7 +32,8 @@ struct crow_upstreams {
 	_Atomic unsigned users; /* whoever comes last frees it */
 	bool mixed_case;        /* ask in mixed case, and believe no reply in another */
 	unsigned ports;         /* of each upstream and worker, 1 to CROW_UPSTREAM_PORTS_MAX */
-	size_t count;           /* 0: there is nobody to ask */
+	_Atomic int64_t shortage_said_ns; /* for all workers, that somebody could not be asked */
+	size_t count;                     /* 0: there is nobody to ask */
 	struct crow_upstream items[CROW_UPSTREAMS_MAX];
 };
 

@@ -1,8 +1,10 @@
 """Names that are not ours, through an upstream that is scripted: the straight line, who is asked
 when, and what is never forwarded."""
 
+import contextlib
 import dataclasses
 import os
+import resource
 import socket
 
 import dns.message
@@ -166,10 +168,14 @@ def test_stale_answers_when_nobody_answers(forwarding, upstream):
     eventually(stale)
 
 
-def test_few_descriptors_leave_fewer_ports_and_room_for_others(daemon, upstream, monkeypatch):
+def limit_descriptors(daemon, monkeypatch, soft, hard):
     command = daemon.command
-    limit = ["prlimit", "--nofile=64:64"]
+    limit = ["prlimit", f"--nofile={soft}:{hard}"]
     monkeypatch.setattr(daemon, "command", lambda *more: [*limit, *command(*more)])
+
+
+def test_few_descriptors_leave_fewer_ports_and_room_for_others(daemon, upstream, monkeypatch):
+    limit_descriptors(daemon, monkeypatch, 64, 64)
     daemon.set("dns", upstream=endpoint(upstream))
     daemon.start()
     daemon.wait_instances("svc_a", 4)
@@ -179,6 +185,47 @@ def test_few_descriptors_leave_fewer_ports_and_room_for_others(daemon, upstream,
     assert daemon.log_lines("64 descriptors leave 32 source ports", "LimitNOFILE=")
     assert rcode(ask(daemon, "svc_a.eas.internal", tcp=True)) == "NOERROR"
     daemon.wait_polls(1, "polls_ok")
+
+
+def test_few_descriptors_leave_fewer_workers_and_all_of_them_serve(daemon, monkeypatch):
+    limit_descriptors(daemon, monkeypatch, 64, 64)
+    with contextlib.ExitStack() as stack:
+        upstreams = [stack.enter_context(Upstream()) for _ in range(8)]
+        daemon.set("dns", workers="16", upstream=",".join(map(endpoint, upstreams)))
+        daemon.start()
+        daemon.wait_instances("svc_a", 4)
+        # As many are asked in turn as one question is sent to: each has its ports by then.
+        for i, scripted in enumerate(upstreams[:5]):
+            names = [f"n{i}-{j}.example.com" for j in range(40)]
+            assert {rcode(ask(daemon, name)) for name in names} == {"NOERROR"}
+            scripted.default = failure("SERVFAIL")
+        assert len(daemon.log_lines("64 descriptors are enough for 2 of 16 DNS workers")) == 1
+        assert rcode(ask(daemon, "svc_a.eas.internal", tcp=True)) == "NOERROR"
+        daemon.wait_polls(1, "polls_ok")
+        assert daemon.counter("forward_not_asked") == 0
+
+
+def test_the_limit_of_descriptors_is_raised_as_far_as_it_may_be(daemon, upstream, monkeypatch):
+    limit_descriptors(daemon, monkeypatch, 64, 4096)
+    daemon.set("dns", upstream=endpoint(upstream))
+    daemon.start()
+    assert resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE) == (4096, 4096)
+    assert not daemon.log_lines("descriptors")
+
+
+def test_an_upstream_is_not_blamed_for_what_is_short_here(forwarding, upstream):
+    process = forwarding.process.pid
+    limits = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (3, limits[1]))
+    names = [f"n{i}.example.com" for i in range(10)]
+    assert "SERVFAIL" in {rcode(ask(forwarding, name)) for name in names}
+    resource.prlimit(process, resource.RLIMIT_NOFILE, limits)
+    assert states(forwarding) == ["up"]
+    assert len(forwarding.log_lines("not its fault", "Too many open files", "ulimit -n")) == 1
+    assert forwarding.counter("forward_not_asked") > 0
+    assert forwarding.counter("forward_unreachable") == 0
+    names = [f"m{i}.example.com" for i in range(10)]
+    assert {rcode(ask(forwarding, name)) for name in names} == {"NOERROR"}
 
 
 def test_nobody_there_is_servfail(daemon):

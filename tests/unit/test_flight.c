@@ -240,7 +240,7 @@ static void test_failures_are_not_asked_again(void **state)
 	assert_int_equal(ask(flight, 0), 2); /* silent: the only one that may still say something */
 	take_failure(flight, 2);
 	assert_int_equal(ask(flight, 0), CROW_RANKING_NONE);
-	crow_flight_forget(flight); /* other upstreams */
+	crow_flights_forget(&flights); /* other upstreams */
 	assert_int_equal(ask(flight, 0), 0);
 }
 
@@ -294,6 +294,22 @@ static void test_a_loop_is_left_out(void **state)
 	assert_int_equal(crow_ranking_usable(&ranking, 50), 0);
 	assert_true(crow_ranking_all_down(&ranking, 50));
 	assert_int_equal(crow_ranking_usable(&ranking, 100), 7);
+}
+
+/* Each worker that is asked a probe says it again while it lasts; it is news once, and once more when
+ * it had gone. */
+static void test_a_loop_that_returns_is_news(void **state)
+{
+	int64_t gone_ns = 2 * CROW_RANKING_LOOP_NS;
+
+	(void)state;
+	assert_true(crow_ranking_looped(&ranking, 1, 1));
+	assert_int_equal(crow_ranking_usable(&ranking, CROW_RANKING_LOOP_NS), 5);
+	assert_false(crow_ranking_looped(&ranking, 1, CROW_RANKING_LOOP_NS));
+	assert_int_equal(crow_ranking_usable(&ranking, gone_ns), 7);
+	assert_true(crow_ranking_looped(&ranking, 1, gone_ns));
+	assert_false(crow_ranking_looped(&ranking, 1, gone_ns));
+	assert_true(crow_ranking_looped(&ranking, 0, gone_ns));
 }
 
 /* ---- the ranking ---- */
@@ -385,6 +401,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_failure_does_not_wait_for_suspects, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_loop_is_left_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_loop_that_returns_is_news, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_one_silent_name_condemns_nobody, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_three_silent_names_make_a_suspect, set_up,
