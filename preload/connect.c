@@ -17,15 +17,18 @@
 #include "preload/real.h"
 #include "resolver/pick.h"
 
-static bool decide_by(enum crow_current_age age, const struct crow_target *asked,
+/* again: by the point of the decision that is there. */
+static bool decide_by(enum crow_current_age age, const struct crow_target *asked, bool again,
 		      struct crow_decision *out)
 {
 	struct crow_current view;
+	uint64_t point;
 
 	if (!crow_current_enter(&view, age))
 		return false;
-	crow_decide(view.image, asked, crow_names_recent(),
-		    crow_pick_point(crow_current_next_seq(&view)), out);
+	point = again ? out->point
+		      : crow_pick_point(crow_current_next_seq(&view, CROW_CURRENT_CONNECTS));
+	crow_decide(view.image, asked, crow_names_recent(), point, out);
 	crow_current_leave(&view);
 	return out->count > 0;
 }
@@ -34,9 +37,9 @@ static bool decide_by(enum crow_current_age age, const struct crow_target *asked
  * for. For one that is, the look-up that it came from looked for a new file as a rule. */
 static bool decide(const struct crow_target *asked, struct crow_decision *out)
 {
-	if (!decide_by(CROW_CURRENT_SECOND, asked, out))
+	if (!decide_by(CROW_CURRENT_SECOND, asked, false, out))
 		return false;
-	return crow_current_is(CROW_CURRENT_TICK) || decide_by(CROW_CURRENT_TICK, asked, out);
+	return crow_current_is(CROW_CURRENT_TICK) || decide_by(CROW_CURRENT_TICK, asked, true, out);
 }
 
 /* While the connection is under way it may be in the table of pending ones, for whoever waits in

@@ -36,7 +36,7 @@ struct crow_current_set {
 	_Atomic int64_t looked_ns;  /* CLOCK_MONOTONIC_COARSE; relaxed, a hint */
 	_Atomic int64_t blocked_ns; /* since when updates fail to start, 0 = they do not */
 
-	_Atomic uint64_t seq; /* relaxed: any order of picks will do */
+	_Atomic uint64_t seqs[2]; /* by picks; relaxed: any order of them will do */
 
 	/* A bit for the hash of each address that any copy of this set ever had. Bits are set by
 	 * the holder of `updating` before the copy becomes current, and never cleared: so whoever
@@ -159,7 +159,8 @@ static struct crow_current_set *set_new(void)
 
 	if (set == NULL)
 		return NULL;
-	atomic_init(&set->seq, random_start());
+	for (int i = 0; i < 2; i++)
+		atomic_init(&set->seqs[i], random_start());
 	atomic_init(&set->looked_ns, coarse_now_ns());
 	load(set, 1);
 	if (!atomic_load_explicit(&set->good, memory_order_relaxed))
@@ -322,7 +323,7 @@ void crow_current_leave(const struct crow_current *view)
 	atomic_fetch_sub_explicit(&view->set->readers[view->index], 1, memory_order_release);
 }
 
-uint64_t crow_current_next_seq(const struct crow_current *view)
+uint64_t crow_current_next_seq(const struct crow_current *view, enum crow_current_picks picks)
 {
-	return atomic_fetch_add_explicit(&view->set->seq, 1, memory_order_relaxed);
+	return atomic_fetch_add_explicit(&view->set->seqs[picks], 1, memory_order_relaxed);
 }

@@ -52,8 +52,11 @@ bool crow_current_is(enum crow_current_age age);
 bool crow_current_enter(struct crow_current *view, enum crow_current_age age);
 void crow_current_leave(const struct crow_current *view);
 
-/* The next number of this process's sequence of picks, which starts at random, and anew in a
+/* Look-ups and connects come in any order, and a sequence is even only for who takes all of it. */
+enum crow_current_picks { CROW_CURRENT_LOOKUPS, CROW_CURRENT_CONNECTS };
+
+/* The next number of this process's sequence of such picks, which starts at random, and anew in a
  * child. */
-uint64_t crow_current_next_seq(const struct crow_current *view);
+uint64_t crow_current_next_seq(const struct crow_current *view, enum crow_current_picks picks);
 
 #endif

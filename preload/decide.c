@@ -52,8 +52,8 @@ static struct crow_target target_of(const struct crow_snap_instance *instance)
 }
 
 /* A place on the circle that tells nothing of the point it comes from (splitmix64; Steele, Lea,
- * Flood 2014). A program that resolves and connects in turn draws two neighbours of the sequence:
- * where the first pick is a dead instance, the point of the second is on the far side of the
+ * Flood 2014). A program that resolves and connects in turn takes both of its sequences in step:
+ * where the first pick is a dead instance, the point of the second is the same way off on the
  * circle, always, and the instances there would get more than their share. */
 static uint64_t scatter(uint64_t point)
 {

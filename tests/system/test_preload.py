@@ -100,7 +100,8 @@ def test_names_that_are_not_ours_are_the_libcs(running, preload):
 def test_requests_follow_the_weights_at_the_instances_ports(running, preload, easim, timeout):
     result = preload.probe().get(url=URL, times=520, timeout=timeout)
     assert_all_served(result, 520)
-    assert_fair(result["served"], running.instances("svc_a"))
+    # Every second number of the sequence, or some of them, would be up to 8 picks off.
+    assert_fair(result["served"], running.instances("svc_a"), slack=3)
     assert sum(easim.requests("svc_a")) == 520
 
 

@@ -260,7 +260,8 @@ static void test_a_child_starts_anew(void **state)
 		bool good = look(CROW_CURRENT_NOW) == 14 &&
 			    crow_current_enter(&child, CROW_CURRENT_NOW) &&
 			    child.set != reader.set &&
-			    crow_current_next_seq(&child) != crow_current_next_seq(&reader);
+			    crow_current_next_seq(&child, CROW_CURRENT_LOOKUPS) !=
+				    crow_current_next_seq(&reader, CROW_CURRENT_LOOKUPS);
 
 		crow_current_leave(&reader); /* entered before the fork: no harm */
 		crow_current_leave(&child);
