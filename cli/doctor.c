@@ -12,6 +12,7 @@
 
 #include "cli/command.h"
 #include "cli/program.h"
+#include "cli/story.h"
 #include "cli/view.h"
 
 static int main_doctor(int argc, char **argv);
@@ -26,10 +27,12 @@ const struct crow_command crow_command_doctor = {
 		"  --runtime-dir DIR      of crowflyd; default $CROWFLY_RUNTIME_DIR, then "
 		"/run/crowfly\n"
 		"\n"
-		"Looks at the daemon, the snapshot, whether names resolve (in a program with the\n"
-		"preload library, by DNS, and as this host is set up), and connects to every\n"
-		"instance once without sending a byte. With CMD also whether the preload library\n"
-		"can act in that program. Every finding that is not ok comes with the next step.\n"
+		"Looks at the daemon, the snapshot, its HTTP pages, whether names resolve (in a\n"
+		"program with the preload library, by DNS, and as this host is set up), and\n"
+		"connects to every instance once without sending a byte. With CMD also whether "
+		"the\n"
+		"preload library can act in that program. Every finding that is not ok comes with\n"
+		"the next step.\n"
 		"Exits 1 if something does not work.\n",
 	.main = main_doctor,
 };
@@ -88,15 +91,17 @@ static bool look_at_daemon(struct crow_doctor *doctor)
 			     doctor->dir);
 		return false;
 	}
-	if (crow_view_daemon_lives(doctor->dir))
+	doctor->daemon_lives = crow_view_daemon_lives(doctor->dir);
+	if (doctor->daemon_lives)
 		crow_finding(&doctor->findings, CROW_VERDICT_OK, "daemon", NULL,
 			     "crowflyd runs on %s", doctor->dir);
 	else
 		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "daemon",
 			     "systemctl start crowfly, or run crowflyd -c /etc/crowfly.conf; its "
 			     "log says why it ended: journalctl -u crowfly",
-			     "crowflyd does not run on %s; if it has left a snapshot there, "
-			     "programs go on with that, and it grows old",
+			     "crowflyd does not run on %s: DNS and HTTP do not answer; if it has "
+			     "left a snapshot there, programs under the library go on with that, "
+			     "and it grows old",
 			     doctor->dir);
 	return true;
 }
@@ -123,24 +128,43 @@ static bool look_at_snapshot(struct crow_doctor *doctor, struct crow_copy *copy)
 
 /* ---- services ---- */
 
+/* Services whose last poll is asked for: what fails, fails alike as a rule. */
+#define POLLS_MAX 8u
+
+/* What the last poll of it brought, if crowflyd tells: ": http://...: answered 404". */
+#define POLL_TEXT 512
+static void get_poll(struct crow_doctor *doctor, const char *name, char out[POLL_TEXT])
+{
+	struct crow_story_service told = {.detail = ""};
+	struct crow_story *story = NULL;
+
+	if (doctor->pages_answer && doctor->polls_told++ < POLLS_MAX)
+		story = crow_story_load(doctor->img, name);
+	crow_story_service(story, name, &told);
+	snprintf(out, POLL_TEXT, "%s%s", *told.detail ? ": " : "", told.detail);
+	crow_story_free(story);
+}
+
 static void look_at_service(struct crow_doctor *doctor, const struct crow_snap_service *service)
 {
 	const char *name = crow_image_string(doctor->img, service->name);
-	char age[CROW_AGE_TEXT];
+	char age[CROW_AGE_TEXT], poll[POLL_TEXT];
 
-	if (service->taken_wall_s == 0 && service->count == 0) {
+	if (crow_view_is_waiting(service)) {
+		get_poll(doctor, name, poll);
 		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "service",
 			     "is the name right, and does this host reach the endpoint? crowflyd's "
-			     "log and its status page say what the last poll brought",
-			     "%s has no list yet", name);
+			     "log has every change",
+			     "%s has no list yet, so that its names do not resolve%s", name, poll);
 		return;
 	}
 	if (service->flags & CROW_SERVICE_STALE) {
+		get_poll(doctor, name, poll);
 		crow_view_age(crow_view_seconds_since(service->failing_boot_ns), age);
 		crow_finding(&doctor->findings, CROW_VERDICT_WARN, "service",
-			     "the last good list serves on; look at discovery: crowflyd's log and "
-			     "its status page say what the last poll brought",
-			     "%s: discovery has not confirmed its list for %s", name, age);
+			     "the last good list serves on; look at discovery: crowflyd's log has "
+			     "every change",
+			     "%s: discovery has not confirmed its list for %s%s", name, age, poll);
 	}
 	if (service->up4 + service->up6 == 0)
 		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "service",
@@ -221,10 +245,12 @@ static int main_doctor(int argc, char **argv)
 	doctor.dir = options.dir;
 	doctor.service = options.service;
 	crow_findings_begin(&doctor.findings, options.json);
-	if (look_at_daemon(&doctor) && look_at_snapshot(&doctor, &copy) &&
-	    look_at_services(&doctor)) {
-		crow_doctor_names(&doctor);
-		crow_doctor_instances(&doctor);
+	if (look_at_daemon(&doctor) && look_at_snapshot(&doctor, &copy)) {
+		crow_doctor_pages(&doctor);
+		if (look_at_services(&doctor)) {
+			crow_doctor_names(&doctor);
+			crow_doctor_instances(&doctor);
+		}
 	}
 	if (options.command)
 		look_at_program(&doctor, options.command);

@@ -12,9 +12,14 @@ struct crow_doctor {
 	const char *dir;              /* the runtime directory */
 	const struct crow_image *img; /* the snapshot; with no header if it cannot be used */
 	const char *service;          /* the only one to look at; NULL: all */
+	bool daemon_lives, pages_answer;
+	unsigned polls_told; /* services whose last poll was told */
 };
 
 bool crow_doctor_wants(const struct crow_doctor *doctor, uint32_t index);
+
+/* Whether the pages answer: to the person on call, Prometheus, probes, programs with an SDK. */
+void crow_doctor_pages(struct crow_doctor *doctor);
 
 /* Whether names resolve: by the preload library, by the DNS responder, by the system as it is set
  * up. */

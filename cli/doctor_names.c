@@ -120,6 +120,17 @@ static void ask_server(const struct way *way, const char *name, struct crow_aske
 	crow_ask_dns(&way->server.addr, way->server.port, name, out);
 }
 
+static const char *next_of_responder(const struct crow_doctor *doctor,
+				     const struct crow_asked *asked)
+{
+	if (asked->answered)
+		return "does another name server listen there? ss -lunp shows it";
+	if (!doctor->daemon_lives)
+		return "start crowflyd, see above";
+	return "does a firewall drop loopback UDP, or does crowflyd run in another network "
+	       "namespace?";
+}
+
 static void look_at_responder(struct crow_doctor *doctor, const struct crow_face *face)
 {
 	struct way way = {.doctor = doctor, .ask = ask_server, .server = *face};
@@ -128,9 +139,7 @@ static void look_at_responder(struct crow_doctor *doctor, const struct crow_face
 	crow_addr_format(&face->addr, face->port, endpoint);
 	if (!try_names(&way))
 		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "dns",
-			     way.asked.answered
-				     ? "does another name server listen there? ss -lunp shows it"
-				     : "does crowflyd run, and does a firewall drop loopback UDP?",
+			     next_of_responder(doctor, &way.asked),
 			     "the responder at %s does not resolve %s: %s", endpoint, way.name,
 			     what_came(&way.asked));
 	else if (way.tried > 0)

@@ -8,6 +8,9 @@
 /* A sentence with a path and a name of the longest; more is cut. */
 #define TEXT_MAX 1024
 
+#define VERDICT_COLUMNS 6
+#define TEXT_COLUMN     17
+
 static const char *const words[CROW_VERDICTS] = {"ok", "note", "warn", "FAIL"};
 static const char *const json_words[CROW_VERDICTS] = {"ok", "note", "warn", "fail"};
 static const enum crow_tint tints[CROW_VERDICTS] = {CROW_GOOD, CROW_PLAIN, CROW_WARN, CROW_BAD};
@@ -25,13 +28,13 @@ static void print_text(const struct crow_findings *findings, enum crow_verdict v
 {
 	const struct crow_term *term = &findings->term;
 
-	crow_term_put(term, tints[verdict], 6, words[verdict]);
-	crow_term_put(term, CROW_BOLD, 11, about);
-	crow_term_put(term, CROW_PLAIN, 0, text);
+	crow_term_put(term, tints[verdict], VERDICT_COLUMNS, words[verdict]);
+	crow_term_put(term, CROW_BOLD, TEXT_COLUMN - VERDICT_COLUMNS, about);
+	crow_term_wrap(term, CROW_PLAIN, TEXT_COLUMN, TEXT_COLUMN, text);
 	fputc('\n', term->out);
 	if (next) {
-		fputs("                 -> ", term->out);
-		crow_term_put(term, CROW_PLAIN, 0, next);
+		fprintf(term->out, "%*s-> ", TEXT_COLUMN, "");
+		crow_term_wrap(term, CROW_PLAIN, TEXT_COLUMN + 3, TEXT_COLUMN + 3, next);
 		fputc('\n', term->out);
 	}
 }

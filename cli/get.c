@@ -1,25 +1,22 @@
 #include "cli/get.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-/* For one send or receive. The daemon's main thread, which renders pages, may be busy with the
- * lists of a hundred thousand instances. */
-#define TIMEOUT_S 3
-
 /* Bytes: several times the status of 100,000 instances. */
 #define PAGE_MAX ((size_t)128 << 20)
 
 static int open_towards(const struct crow_face *face)
 {
-	const struct timeval timeout = {.tv_sec = TIMEOUT_S};
+	const struct timeval timeout = {.tv_sec = CROW_GET_TIMEOUT_S};
 	struct sockaddr_storage sa;
 	sa_family_t family = crow_addr_is_v4(&face->addr) ? AF_INET : AF_INET6;
 	socklen_t length = crow_addr_to_sockaddr(&face->addr, face->port, family, &sa);
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), error;
 
 	if (fd < 0)
 		return -1;
@@ -28,7 +25,9 @@ static int open_towards(const struct crow_face *face)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	if (connect(fd, (struct sockaddr *)&sa, length) == 0)
 		return fd;
+	error = errno;
 	close(fd);
+	errno = error;
 	return -1;
 }
 
@@ -44,25 +43,36 @@ static bool ask(int fd, const char *path)
 	return sent;
 }
 
-/* All that comes until the daemon closes, NUL-terminated. */
+/* Room for one more piece, and the NUL. */
+static bool grow(char **bytes, size_t size, size_t *capacity)
+{
+	size_t wanted = *capacity ? *capacity * 2 : 16384;
+	char *larger;
+
+	if (*capacity - size >= 2)
+		return true;
+	if (wanted > PAGE_MAX) {
+		errno = EFBIG;
+		return false;
+	}
+	larger = realloc(*bytes, wanted);
+	if (!larger)
+		return false;
+	*bytes = larger;
+	*capacity = wanted;
+	return true;
+}
+
+/* All that comes until the daemon closes, NUL-terminated; NULL with errno. */
 static char *receive(int fd)
 {
 	size_t size = 0, capacity = 0;
 	char *bytes = NULL;
+	int error;
 
-	for (;;) {
-		ssize_t n;
+	while (grow(&bytes, size, &capacity)) {
+		ssize_t n = recv(fd, bytes + size, capacity - size - 1, 0);
 
-		if (capacity - size < 2) {
-			char *larger;
-
-			capacity = capacity ? capacity * 2 : 16384;
-			larger = capacity <= PAGE_MAX ? realloc(bytes, capacity) : NULL;
-			if (!larger)
-				break;
-			bytes = larger;
-		}
-		n = recv(fd, bytes + size, capacity - size - 1, 0);
 		if (n < 0)
 			break;
 		size += (size_t)n;
@@ -70,33 +80,48 @@ static char *receive(int fd)
 		if (n == 0)
 			return bytes;
 	}
+	error = errno;
 	free(bytes);
+	errno = error;
 	return NULL;
 }
 
-/* The body moved to the front, or NULL. Every version of HTTP/1 puts the status at the ninth
- * byte: "HTTP/1.0 200 ". */
-static char *strip_head(char *bytes)
+/* The body moved to the front; false if it is no answer. Every version of HTTP/1 puts the status
+ * at the ninth byte: "HTTP/1.0 200 ". */
+static bool split(char *bytes, unsigned *status)
 {
 	char *body = strstr(bytes, "\r\n\r\n");
 
-	if (strncmp(bytes, "HTTP/1.", 7) != 0 || strncmp(bytes + 8, " 200 ", 5) != 0 || !body) {
-		free(bytes);
-		return NULL;
-	}
+	if (strncmp(bytes, "HTTP/1.", 7) != 0 || sscanf(bytes + 8, " %3u", status) != 1 || !body)
+		return false;
 	memmove(bytes, body + 4, strlen(body + 4) + 1);
-	return bytes;
+	return true;
+}
+
+void crow_get_page(const struct crow_face *face, const char *path, struct crow_got *out)
+{
+	int fd = open_towards(face);
+
+	*out = (struct crow_got){0};
+	if (fd >= 0 && ask(fd, path))
+		out->body = receive(fd);
+	if (!out->body) /* a socket's time-out is EINPROGRESS of connect(), else EAGAIN */
+		out->error = errno == EINPROGRESS || errno == EAGAIN ? ETIMEDOUT : errno;
+	if (fd >= 0)
+		close(fd);
+	if (!out->body || split(out->body, &out->status))
+		return;
+	free(out->body);
+	*out = (struct crow_got){.error = EPROTO};
 }
 
 char *crow_get(const struct crow_face *face, const char *path)
 {
-	int fd = open_towards(face);
-	char *bytes = NULL;
+	struct crow_got got;
 
-	if (fd < 0)
-		return NULL;
-	if (ask(fd, path))
-		bytes = receive(fd);
-	close(fd);
-	return bytes ? strip_head(bytes) : NULL;
+	crow_get_page(face, path, &got);
+	if (got.body && got.status == 200)
+		return got.body;
+	free(got.body);
+	return NULL;
 }

@@ -2,7 +2,9 @@
  * crowfly status: what the published snapshot holds. Needs no daemon.
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/command.h"
 #include "cli/face.h"
@@ -10,6 +12,7 @@
 #include "cli/status.h"
 #include "cli/story.h"
 #include "cli/view.h"
+#include "resolver/name.h"
 
 static int main_status(int argc, char **argv);
 
@@ -151,107 +154,230 @@ static const struct crow_story_instance *told_of(const struct show *show, uint32
 
 /* ---- for people ---- */
 
-static void put_age(const struct crow_term *term, const struct crow_snap_service *service)
-{
-	char age[CROW_AGE_TEXT];
+/* Lines of a service's facts begin here, below its name. */
+#define INDENT 2
 
-	if (service->taken_wall_s == 0) {
-		crow_term_put(term, CROW_WARN, 0, "no list yet");
-		return;
-	}
-	crow_view_age(crow_view_seconds_since(service->taken_boot_ns), age);
-	fprintf(term->out, "list of %s ago", age);
+/* Instances of a service that nobody asked for by name, on a terminal: all of a hundred would push
+ * the other services off it. */
+#define ROWS_MAX 10u
+
+/* The instances of a service by what they are. */
+struct census {
+	uint32_t up, drained, ejected;
+	uint32_t kept; /* of those up: seem down, and are picked all the same */
+};
+
+/* It needs an eye: out of picks, or the daemon has something against it. */
+static bool is_odd(const struct crow_snap_instance *instance,
+		   const struct crow_story_instance *told)
+{
+	return instance->state != CROW_STATE_UP || (told && *told->health);
 }
 
-static void put_stale(const struct crow_term *term, const struct crow_snap_service *service)
+static void count_instances(const struct show *show, uint32_t index, struct census *out)
 {
-	char age[CROW_AGE_TEXT], text[CROW_AGE_TEXT + 32];
+	const struct crow_snap_service *service = crow_image_service(show->img, index);
 
-	if (!(service->flags & CROW_SERVICE_STALE))
+	*out = (struct census){0};
+	for (uint32_t i = 0; i < service->count; i++) {
+		const struct crow_snap_instance *instance =
+			crow_image_instance(show->img, service->first + i);
+		struct crow_story_instance told;
+
+		out->up += instance->state == CROW_STATE_UP;
+		out->drained += instance->state == CROW_STATE_DRAINED;
+		out->ejected += instance->state == CROW_STATE_EJECTED;
+		if (told_of(show, index, instance, &told))
+			out->kept += strcmp(told.health, "kept") == 0;
+	}
+}
+
+/* "97 up, 2 ejected, 1 drained": nothing is said of what there is none of. */
+static unsigned put_census(const struct crow_term *term, unsigned at, const struct census *census)
+{
+	const struct {
+		uint32_t count;
+		enum crow_tint tint;
+		const char *what;
+	} parts[] = {
+		{census->up, CROW_GOOD, "up"},
+		{census->kept, CROW_BAD, "of them seem down"},
+		{census->ejected, CROW_BAD, "ejected"},
+		{census->drained, CROW_WARN, "drained"},
+	};
+	const char *before = "  ";
+	char text[32];
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (parts[i].count == 0)
+			continue;
+		snprintf(text, sizeof(text), "%s%" PRIu32, before, parts[i].count);
+		at = crow_term_wrap(term, CROW_PLAIN, at, INDENT, text);
+		snprintf(text, sizeof(text), " %s", parts[i].what);
+		at = crow_term_wrap(term, parts[i].tint, at, INDENT, text);
+		before = ", ";
+	}
+	return at;
+}
+
+/* What is wrong with its list: that there is none, or that it is not confirmed. */
+static void put_standing(const struct crow_term *term, unsigned at,
+			 const struct crow_snap_service *service)
+{
+	bool waiting = crow_view_is_waiting(service);
+	char age[CROW_AGE_TEXT], text[CROW_AGE_TEXT + 64];
+
+	if (!waiting && !(service->flags & CROW_SERVICE_STALE))
 		return;
 	crow_view_age(crow_view_seconds_since(service->failing_boot_ns), age);
-	snprintf(text, sizeof(text), "STALE for %s", age);
-	fputs(", ", term->out);
-	crow_term_put(term, CROW_BAD, 0, text);
+	if (!waiting)
+		snprintf(text, sizeof(text), "  STALE for %s", age);
+	else if (service->failing_boot_ns)
+		snprintf(text, sizeof(text), "  WAITING for its first list, for %s", age);
+	else
+		snprintf(text, sizeof(text), "  WAITING for its first list");
+	crow_term_wrap(term, CROW_BAD, at, INDENT, text);
 }
 
-static void put_poll(const struct crow_term *term, const struct show *show, uint32_t index)
+static void put_facts(const struct crow_term *term, const struct show *show, uint32_t index,
+		      const struct crow_story_service *told)
 {
-	struct crow_story_service told;
-	char age[CROW_AGE_TEXT];
+	const struct crow_snap_service *service = crow_image_service(show->img, index);
+	char age[CROW_AGE_TEXT], text[4 * CROW_NAME_MAX];
+	int length;
 
-	crow_story_service(show->story, service_name(show, index), &told);
-	if (told.polled_s < 0)
+	length = snprintf(text, sizeof(text), "zone %.*s, port %u, source %.*s", CROW_NAME_MAX,
+			  crow_view_zone(show->img, service), service->port, CROW_NAME_MAX,
+			  crow_image_string(show->img, service->source));
+	crow_view_age(crow_view_seconds_since(service->taken_boot_ns), age);
+	if (service->taken_wall_s != 0)
+		length += snprintf(text + length, sizeof(text) - (size_t)length, ", list of %s ago",
+				   age);
+	crow_view_age(told->polled_s, age);
+	if (told->polled_s >= 0)
+		snprintf(text + length, sizeof(text) - (size_t)length, ", polled %s ago", age);
+	fprintf(term->out, "%*s", INDENT, "");
+	crow_term_wrap(term, CROW_PLAIN, INDENT, INDENT, text);
+	fputc('\n', term->out);
+	if (!*told->detail)
 		return;
-	crow_view_age(told.polled_s, age);
-	fprintf(term->out, ", polled %s ago", age);
-	if (*told.detail) {
-		fputs(": ", term->out);
-		crow_term_put(term, CROW_WARN, 0, told.detail);
+	fprintf(term->out, "%*s", INDENT, "");
+	crow_term_wrap(term, CROW_WARN, INDENT, INDENT, told->detail);
+	fputc('\n', term->out);
+}
+
+/* Those that need an eye, or the others, as long as *rows are left. */
+static void put_instances(const struct crow_term *term, const struct show *show, uint32_t index,
+			  bool odd, uint32_t *rows)
+{
+	const struct crow_snap_service *service = crow_image_service(show->img, index);
+
+	for (uint32_t i = 0; i<service->count && * rows> 0; i++) {
+		const struct crow_snap_instance *instance =
+			crow_image_instance(show->img, service->first + i);
+		struct crow_story_instance told;
+		const struct crow_story_instance *known = told_of(show, index, instance, &told);
+
+		if (is_odd(instance, known) != odd)
+			continue;
+		crow_view_put_instance(term, show->img, service, instance, known);
+		--*rows;
 	}
+}
+
+static void put_table(const struct crow_term *term, const struct show *show, uint32_t index)
+{
+	uint32_t count = crow_image_service(show->img, index)->count, rows = count;
+
+	if (count == 0)
+		return;
+	if (term->columns && !*show->status->wanted && rows > ROWS_MAX)
+		rows = ROWS_MAX;
+	crow_view_put_head(term, show->story != NULL);
+	put_instances(term, show, index, true, &rows);
+	put_instances(term, show, index, false, &rows);
+	if (term->columns && !*show->status->wanted && count > ROWS_MAX)
+		fprintf(term->out, "%*sand %" PRIu32 " more; name the service to see all\n", INDENT,
+			"", count - ROWS_MAX);
 }
 
 static void put_service(const struct crow_term *term, const struct show *show, uint32_t index)
 {
-	const struct crow_image *img = show->img;
-	const struct crow_snap_service *service = crow_image_service(img, index);
-	struct crow_story_instance told;
+	struct crow_story_service told;
+	struct census census;
+	unsigned at;
 
+	crow_story_service(show->story, service_name(show, index), &told);
+	count_instances(show, index, &census);
 	fputc('\n', term->out);
-	crow_term_put(term, CROW_BOLD, 0, service_name(show, index));
-	fputs("  zone ", term->out);
-	crow_term_put(term, CROW_PLAIN, 0, crow_view_zone(img, service));
-	fprintf(term->out, ", port %u, source ", service->port);
-	crow_term_put(term, CROW_PLAIN, 0, crow_image_string(img, service->source));
-	fputs(", ", term->out);
-	put_age(term, service);
-	put_stale(term, service);
-	put_poll(term, show, index);
+	at = crow_term_put(term, CROW_BOLD, 0, service_name(show, index));
+	at = put_census(term, at, &census);
+	put_standing(term, at, crow_image_service(show->img, index));
 	fputc('\n', term->out);
-	if (service->count)
-		crow_view_put_head(term, show->story != NULL);
-	for (uint32_t i = 0; i < service->count; i++) {
-		const struct crow_snap_instance *instance =
-			crow_image_instance(img, service->first + i);
-
-		crow_view_put_instance(term, img, service, instance,
-				       told_of(show, index, instance, &told));
-	}
+	put_facts(term, show, index, &told);
+	put_table(term, show, index);
 }
 
 static void put_daemon(const struct crow_term *term, const struct show *show)
 {
 	const struct crow_snap_header *header = show->img->header;
-	char age[CROW_AGE_TEXT];
+	const char *dir = show->status->dir;
+	char age[CROW_AGE_TEXT], text[PATH_MAX + 128];
+	unsigned at = crow_term_put(term, CROW_PLAIN, 0, "crowflyd ");
 
 	crow_view_age(crow_view_seconds_since(header->built_boot_ns), age);
-	if (crow_view_daemon_lives(show->status->dir)) {
-		fputs("crowflyd ", term->out);
-		crow_term_put(term, CROW_GOOD, 0, "runs");
-		fprintf(term->out, " (pid %u)", header->publisher_pid);
-		if (show->is_unheard) {
-			fputs(", but ", term->out);
-			crow_term_put(term, CROW_WARN, 0, "does not answer by HTTP");
-			fputs(" (is it stuck, or in another network namespace?)", term->out);
-		}
+	if (!crow_view_daemon_lives(dir)) {
+		at += crow_term_put(term, CROW_BAD, 0, "does not run");
+		crow_term_wrap(
+			term, CROW_PLAIN, at, INDENT,
+			": programs under the library go on with this snapshot, while DNS "
+			"and HTTP do not answer; start it: journalctl -u crowfly says why it "
+			"ended");
+		at = (unsigned)fprintf(term->out, "\nsnapshot ") - 1;
 	} else {
-		fputs("crowflyd ", term->out);
-		crow_term_put(term, CROW_BAD, 0, "does not run");
-		fputs(" (programs go on with this snapshot)", term->out);
+		at += crow_term_put(term, CROW_GOOD, 0, "runs");
+		snprintf(text, sizeof(text), " (pid %u)", header->publisher_pid);
+		at = crow_term_wrap(term, CROW_PLAIN, at, INDENT, text);
+		if (show->is_unheard)
+			at = crow_term_wrap(term, CROW_WARN, at, INDENT,
+					    ", but does not answer by HTTP: is it stuck, or in "
+					    "another network namespace?");
+		at = crow_term_wrap(term, CROW_PLAIN, at, INDENT, "; ");
 	}
-	fprintf(term->out, "; generation %" PRIu64 ", published %s ago, in ", header->generation,
-		age);
-	crow_term_put(term, CROW_PLAIN, 0, show->status->dir);
+	snprintf(text, sizeof(text), "generation %" PRIu64 ", published %s ago, in %s",
+		 header->generation, age, dir);
+	crow_term_wrap(term, CROW_PLAIN, at, INDENT, text);
 	fputc('\n', term->out);
 }
 
-/* An eye should fall on it: stale, without a list, or with instances that are not up. */
-static bool is_troubled(const struct crow_image *img, uint32_t index)
+/* An eye should fall on it: stale, without a list, or with instances that are down. */
+static bool is_troubled(const struct show *show, uint32_t index)
 {
-	const struct crow_snap_service *service = crow_image_service(img, index);
+	const struct crow_snap_service *service = crow_image_service(show->img, index);
+	struct census census;
 
-	return (service->flags & CROW_SERVICE_STALE) || service->taken_wall_s == 0 ||
-	       service->up4 + service->up6 < service->count;
+	if ((service->flags & CROW_SERVICE_STALE) || crow_view_is_waiting(service))
+		return true;
+	count_instances(show, index, &census);
+	return census.ejected > 0 || census.kept > 0;
+}
+
+/* Of all services; whoever names some knows what they want to see. */
+static void put_verdict(const struct crow_term *term, const struct show *show)
+{
+	uint32_t count = crow_image_service_count(show->img), troubled = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		troubled += is_troubled(show, i);
+	if (count == 0)
+		fputs("\nno services yet\n", term->out);
+	else if (*show->status->wanted)
+		return;
+	else if (troubled)
+		fprintf(term->out, "%" PRIu32 " of %" PRIu32 " services need%s a look\n", troubled,
+			count, troubled == 1 ? "s" : "");
+	else if (count > 1)
+		fprintf(term->out, "all %" PRIu32 " services are well\n", count);
 }
 
 static void put_services(const struct crow_term *term, const struct show *show, bool troubled,
@@ -259,7 +385,7 @@ static void put_services(const struct crow_term *term, const struct show *show, 
 {
 	for (uint32_t i = 0; i < crow_image_service_count(show->img); i++) {
 		if (is_wanted(show->img, i, show->status->wanted) &&
-		    (is_troubled(show->img, i) ? troubled : sound))
+		    (is_troubled(show, i) ? troubled : sound))
 			put_service(term, show, i);
 	}
 }
@@ -272,8 +398,7 @@ bool crow_status_print(const struct crow_status *status, const struct crow_term 
 
 	if (loaded) {
 		put_daemon(term, &show);
-		if (crow_image_service_count(show.img) == 0)
-			fputs("\nno services yet\n", term->out);
+		put_verdict(term, &show);
 		put_services(term, &show, true, !status->trouble_first);
 		if (status->trouble_first)
 			put_services(term, &show, false, true);
@@ -320,17 +445,18 @@ static void print_json_service(const struct show *show, uint32_t index)
 {
 	const struct crow_image *img = show->img;
 	const struct crow_snap_service *service = crow_image_service(img, index);
-	bool stale = service->flags & CROW_SERVICE_STALE;
+	bool waiting = crow_view_is_waiting(service), stale = service->flags & CROW_SERVICE_STALE;
 	struct crow_story_instance told;
 
 	putchar('{');
 	print_json_member("name", service_name(show, index));
 	print_json_member("source", crow_image_string(img, service->source));
 	print_json_member("zone", crow_view_zone(img, service));
+	print_json_member("state", waiting ? "waiting" : stale ? "stale" : "good");
 	printf("\"port\":%u,\"attempt_timeout_ms\":%u,\"stale\":%s,", service->port,
 	       service->attempt_timeout_ms, stale ? "true" : "false");
 	print_json_seconds("list_age_s", service->taken_wall_s != 0, service->taken_boot_ns);
-	print_json_seconds("failing_s", stale, service->failing_boot_ns);
+	print_json_seconds("failing_s", service->failing_boot_ns != 0, service->failing_boot_ns);
 	if (show->story)
 		print_json_poll(show, index);
 	fputs("\"instances\":[", stdout);

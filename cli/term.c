@@ -54,29 +54,74 @@ static unsigned put_cleaned(FILE *out, const char *text, unsigned most)
 	return columns;
 }
 
-unsigned crow_term_put(const struct crow_term *term, enum crow_tint tint, unsigned width,
-		       const char *text)
+/* What text takes, up to its `bytes`-th byte. */
+static unsigned columns_of(const char *text, size_t bytes)
 {
-	/* SGR of ECMA-48: the three colours are readable on dark and light. */
-	static const char *const codes[] = {"", "\033[1m", "\033[32m", "\033[33m", "\033[31m"};
-	bool tinted = term->colour && tint != CROW_PLAIN;
+	const char *end = text + bytes;
+	unsigned columns = 0;
+
+	for (; text < end; columns++) {
+		size_t length = crow_utf8_length(text);
+
+		text += length ? length : 1;
+	}
+	return columns;
+}
+
+/* SGR of ECMA-48: the three colours are readable on dark and light. */
+static const char *const codes[] = {"", "\033[1m", "\033[32m", "\033[33m", "\033[31m"};
+
+static unsigned put_tinted(const struct crow_term *term, enum crow_tint tint, const char *text,
+			   unsigned most)
+{
+	bool tinted = term->colour && tint != CROW_PLAIN && *text;
 	unsigned columns;
 
 	if (tinted)
 		fputs(codes[tint], term->out);
-	columns = put_cleaned(term->out, text, UINT_MAX);
+	columns = put_cleaned(term->out, text, most);
 	if (tinted)
 		fputs("\033[0m", term->out);
+	return columns;
+}
+
+unsigned crow_term_put(const struct crow_term *term, enum crow_tint tint, unsigned width,
+		       const char *text)
+{
+	unsigned columns = put_tinted(term, tint, text, UINT_MAX);
+
 	for (; columns < width; columns++)
 		fputc(' ', term->out);
 	return columns;
 }
 
-void crow_term_put_last(const struct crow_term *term, unsigned at, const char *text)
+void crow_term_put_last(const struct crow_term *term, enum crow_tint tint, unsigned at,
+			const char *text)
 {
 	unsigned most = UINT_MAX;
 
 	if (term->columns)
 		most = at < term->columns ? term->columns - at : 0;
-	put_cleaned(term->out, text, most);
+	put_tinted(term, tint, text, most);
+}
+
+unsigned crow_term_wrap(const struct crow_term *term, enum crow_tint tint, unsigned at,
+			unsigned indent, const char *text)
+{
+	while (*text) {
+		unsigned blanks = (unsigned)strspn(text, " ");
+		size_t bytes = strcspn(text + blanks, " ");
+		unsigned columns = columns_of(text + blanks, bytes);
+
+		if (term->columns && at > indent && at + blanks + columns > term->columns) {
+			fprintf(term->out, "\n%*s", (int)indent, "");
+			at = indent;
+		} else {
+			fprintf(term->out, "%*s", (int)blanks, "");
+			at += blanks;
+		}
+		at += put_tinted(term, tint, text + blanks, columns);
+		text += blanks + bytes;
+	}
+	return at;
 }

@@ -24,7 +24,13 @@ void crow_term_init(struct crow_term *term, FILE *out);
 unsigned crow_term_put(const struct crow_term *term, enum crow_tint tint, unsigned width,
 		       const char *text);
 
-/* The same, but text that would pass the terminal's last column, from column `at` on, is cut. */
-void crow_term_put_last(const struct crow_term *term, unsigned at, const char *text);
+/* Prints text from column `at` on, broken at blanks so that no line passes the terminal's last
+ * column; the lines that follow begin at column `indent`. Returns the column behind it. */
+unsigned crow_term_wrap(const struct crow_term *term, enum crow_tint tint, unsigned at,
+			unsigned indent, const char *text);
+
+/* As crow_term_put(), but text that would pass the terminal's last column, from column `at` on, is cut. */
+void crow_term_put_last(const struct crow_term *term, enum crow_tint tint, unsigned at,
+			const char *text);
 
 #endif

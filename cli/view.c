@@ -79,6 +79,11 @@ const char *crow_view_zone(const struct crow_image *img, const struct crow_snap_
 	return crow_image_string(img, img->zones[service->zone].name);
 }
 
+bool crow_view_is_waiting(const struct crow_snap_service *service)
+{
+	return service->count == 0;
+}
+
 bool crow_view_is_named(const struct crow_image *img, uint32_t index, const char *wanted)
 {
 	const struct crow_snap_service *service = crow_image_service(img, index);
@@ -206,18 +211,21 @@ void crow_view_json_instance(FILE *out, const struct crow_image *img,
 }
 
 /* An IPv6 endpoint may be wider; then its row alone is shifted. */
-#define ADDRESS_COLUMNS 23
-#define STATE_COLUMNS   9
+#define ADDRESS_COLUMNS 21 /* 255.255.255.255:65535 */
+#define WEIGHT_COLUMNS  8  /* 1000000 */
+#define SHARE_COLUMNS   7  /* 100.0% */
+#define STATE_COLUMNS   8
 #define SINCE_COLUMNS   8
-#define PLAIN_COLUMNS   (2 + ADDRESS_COLUMNS + 9 + 9 + 2 + STATE_COLUMNS)
-#define TOLD_COLUMNS    (PLAIN_COLUMNS + 9 + SINCE_COLUMNS)
+#define PLAIN_COLUMNS   (2 + ADDRESS_COLUMNS + WEIGHT_COLUMNS + SHARE_COLUMNS + 2 + STATE_COLUMNS)
+#define TOLD_COLUMNS    (PLAIN_COLUMNS + SHARE_COLUMNS + SINCE_COLUMNS)
 
 void crow_view_put_head(const struct crow_term *term, bool told)
 {
-	fprintf(term->out, "  %-*s%9s%9s", ADDRESS_COLUMNS, "ADDRESS", "WEIGHT", "SHARE");
+	fprintf(term->out, "  %-*s%*s%*s", ADDRESS_COLUMNS, "ADDRESS", WEIGHT_COLUMNS, "WEIGHT",
+		SHARE_COLUMNS, "SHARE");
 	if (told)
-		fprintf(term->out, "%9s  %-*s%-*sAPP\n", "GIVEN", STATE_COLUMNS, "STATE",
-			SINCE_COLUMNS, "SINCE");
+		fprintf(term->out, "%*s  %-*s%-*sWHY, APP\n", SHARE_COLUMNS, "GIVEN", STATE_COLUMNS,
+			"STATE", SINCE_COLUMNS, "SINCE");
 	else
 		fprintf(term->out, "  %-*sAPP\n", STATE_COLUMNS, "STATE");
 }
@@ -226,9 +234,10 @@ void crow_view_put_head(const struct crow_term *term, bool told)
 static void put_given(const struct crow_term *term, const struct crow_story_instance *told)
 {
 	if (told->given >= 0 && told->given_of > 0)
-		fprintf(term->out, "%8.1f%%", 100.0 * (double)told->given / (double)told->given_of);
+		fprintf(term->out, "%*.1f%%", SHARE_COLUMNS - 1,
+			100.0 * (double)told->given / (double)told->given_of);
 	else
-		fprintf(term->out, "%9s", "-");
+		fprintf(term->out, "%*s", SHARE_COLUMNS, "-");
 }
 
 static void put_since(const struct crow_term *term, const struct crow_story_instance *told)
@@ -251,27 +260,32 @@ static void put_state(const struct crow_term *term, const struct crow_snap_insta
 			      crow_view_state(instance));
 }
 
+/* More than any reason has. */
+#define WHY_MAX 200
+
 void crow_view_put_instance(const struct crow_term *term, const struct crow_image *img,
 			    const struct crow_snap_service *service,
 			    const struct crow_snap_instance *instance,
 			    const struct crow_story_instance *told)
 {
 	unsigned at = told ? TOLD_COLUMNS : PLAIN_COLUMNS;
-	char endpoint[CROW_ENDPOINT_TEXT];
+	char endpoint[CROW_ENDPOINT_TEXT], why[WHY_MAX + 3] = "";
 
 	crow_addr_format(&instance->addr, instance->port, endpoint);
-	fprintf(term->out, "  %-*s%9u%8.1f%%", ADDRESS_COLUMNS, endpoint, instance->weight,
-		crow_view_share(service, instance));
+	if (strlen(endpoint) > ADDRESS_COLUMNS)
+		at += (unsigned)strlen(endpoint) - ADDRESS_COLUMNS;
+	fprintf(term->out, "  %-*s%*u%*.1f%%", ADDRESS_COLUMNS, endpoint, WEIGHT_COLUMNS,
+		instance->weight, SHARE_COLUMNS - 1, crow_view_share(service, instance));
 	if (told)
 		put_given(term, told);
 	fputs("  ", term->out);
 	put_state(term, instance, told);
 	if (told)
 		put_since(term, told);
-	if (told && *told->why) {
-		at += crow_term_put(term, crow_view_tint(instance), 0, told->why) + 2;
-		fputs("  ", term->out);
-	}
-	crow_term_put_last(term, at, crow_image_string(img, instance->app));
+	if (told && *told->why)
+		snprintf(why, sizeof(why), "%.*s, ", WHY_MAX, told->why);
+	crow_term_put_last(term, crow_view_tint(instance), at, why);
+	crow_term_put_last(term, CROW_PLAIN, at + (unsigned)strlen(why),
+			   crow_image_string(img, instance->app));
 	fputc('\n', term->out);
 }

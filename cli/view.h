@@ -28,6 +28,9 @@ bool crow_view_load(struct crow_copy *copy, const char *dir);
 /* The zone's name of a service; "" if the file lies. */
 const char *crow_view_zone(const struct crow_image *img, const struct crow_snap_service *service);
 
+/* Whether no list of it has come yet, so that its names do not resolve. */
+bool crow_view_is_waiting(const struct crow_snap_service *service);
+
 /* Whether a service goes by this name: its name in discovery, or one of its DNS names. */
 bool crow_view_is_named(const struct crow_image *img, uint32_t index, const char *name);
 

@@ -328,7 +328,8 @@ static void add_service(struct builder *b, const struct crow_service *service, u
 		.zone = add_zone(b, service->source),
 		.attempt_timeout_ms = service->config->attempt_timeout_ms,
 		.port = service->config->port,
-		.flags = service->failing_ns != 0 ? CROW_SERVICE_STALE : 0,
+		.flags = service->failing_ns != 0 && service->list.count > 0 ? CROW_SERVICE_STALE
+									     : 0,
 		.taken_wall_s = service->taken_wall_s,
 		.taken_boot_ns = service->taken_ns,
 		.failing_boot_ns = service->failing_ns,

@@ -72,7 +72,9 @@ struct crow_snap_zone {
 static_assert(sizeof(struct crow_snap_zone) == 8, "part of the format");
 
 enum crow_snap_service_flags {
-	CROW_SERVICE_STALE = 1,  /* discovery has not confirmed the list since failing_boot_ns */
+	/* Discovery has not confirmed the list since failing_boot_ns. Not where there is none yet: what
+	 * never came cannot be old. */
+	CROW_SERVICE_STALE = 1,
 	CROW_SERVICE_EQUAL = 2,  /* all that may be picked have equal parts of the circle */
 	CROW_SERVICE_SHARED = 4, /* some of its instances have CROW_INSTANCE_SHARED */
 };
@@ -108,7 +110,7 @@ struct crow_snap_service {
 	uint64_t total_weight;   /* of those that may be picked */
 	int64_t taken_wall_s;    /* when this list came, for show; 0 = no list yet */
 	int64_t taken_boot_ns;   /* the same by CLOCK_BOOTTIME; may be < 0: before this boot */
-	int64_t failing_boot_ns; /* since when polls fail; 0 = the last poll confirmed the list */
+	int64_t failing_boot_ns; /* since when polls fail; 0 = the last poll was good, or never was */
 };
 static_assert(sizeof(struct crow_snap_service) == 88, "part of the format");
 static_assert(offsetof(struct crow_snap_service, first) == 12, "part of the format");

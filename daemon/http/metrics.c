@@ -98,6 +98,14 @@ static bool get_stale(const struct crow_view *view, const struct crow_view_servi
 	return true;
 }
 
+static bool get_waiting(const struct crow_view *view, const struct crow_view_service *service,
+			double *value)
+{
+	(void)view;
+	*value = service->snap->count == 0;
+	return true;
+}
+
 static bool get_failing(const struct crow_view *view, const struct crow_view_service *service,
 			double *value)
 {
@@ -135,6 +143,8 @@ static const struct series all_series[] = {
 	{"service_list_age_seconds", "seconds since discovery sent the list that is served",
 	 get_age},
 	{"service_stale", "1 if discovery no longer confirms the list, which serves on", get_stale},
+	{"service_waiting", "1 if there is no list yet, so that the service's names do not resolve",
+	 get_waiting},
 	{"service_failing_seconds", "seconds for which polls have failed, 0 if they do not",
 	 get_failing},
 	{"service_poll_age_seconds", "seconds since the last poll ended", get_polled},

@@ -23,7 +23,7 @@ const char crow_page_policy[] =
 	"base-uri 'none'; frame-ancestors 'none'";
 
 struct sums {
-	uint32_t services, troubled, stale, empty;
+	uint32_t services, troubled, stale;
 	uint64_t up, drained, ejected, tombstones;
 };
 
@@ -35,8 +35,7 @@ static struct sums add_up(const struct crow_view *view)
 	for (uint32_t i = 0; crow_view_service(view, i, &service); i++) {
 		sums.services++;
 		sums.troubled += crow_view_is_troubled(&service);
-		sums.stale += service.stale && service.snap->count > 0; /* without: no list yet */
-		sums.empty += service.snap->count == 0;
+		sums.stale += service.stale;
 		sums.up += service.up;
 		sums.drained += service.drained;
 		sums.ejected += service.ejected;
@@ -249,7 +248,9 @@ static void put_trouble(struct crow_text *text, const struct crow_view *view,
 				service->snap->taken_boot_ns);
 		crow_text_put(text, " ago serves on");
 	} else {
-		crow_text_put(text, "<p class=\"stale\"><b>no list yet</b> nothing can be served");
+		crow_text_put(text,
+			      "<p class=\"stale\"><b>waiting</b> there is no list yet, so that "
+			      "nothing can be served");
 	}
 	if (polled && polled->detail[0])
 		crow_text_html(text, ": %s", polled->detail);
@@ -336,8 +337,7 @@ static void put_card_instances(struct crow_text *text, const struct crow_view *v
 static void put_card(struct crow_text *text, const struct crow_view *view,
 		     const struct crow_view_service *service)
 {
-	bool late = service->stale && !service->ejected && !service->lost_ns &&
-		    service->snap->count > 0;
+	bool late = service->stale && !service->ejected && !service->lost_ns;
 
 	crow_text_html(text, "<article class=\"card%s\">\n",
 		       late                             ? " late"

@@ -125,6 +125,7 @@ static struct json_object *new_service(struct doc *doc, const struct crow_view_s
 	crow_json_add_string(json, object, "zone", service->zone);
 	crow_json_add_number(json, object, "port", snap->port);
 	crow_json_add_number(json, object, "attempt_timeout_ms", snap->attempt_timeout_ms);
+	crow_json_add_string(json, object, "state", crow_view_standing(service));
 	crow_json_add_bool(json, object, "stale", service->stale);
 	crow_json_add_age(json, object, "list_age_s", snap->taken_wall_s != 0, snap->taken_boot_ns);
 	crow_json_add(json, object, "counts", new_counts(doc, service));

@@ -83,6 +83,13 @@ bool crow_view_is_troubled(const struct crow_view_service *service)
 	       service->lost_ns != 0;
 }
 
+const char *crow_view_standing(const struct crow_view_service *service)
+{
+	if (service->snap->count == 0)
+		return "waiting";
+	return service->stale ? "stale" : "good";
+}
+
 /* ---- an instance ---- */
 
 /* See resolver/snapshot.h. */

@@ -31,7 +31,7 @@ struct crow_view_service {
 	const struct crow_service *polled;
 	const char *name, *source, *zone;
 	uint32_t up, drained, ejected, tombstones;
-	bool stale;
+	bool stale;      /* has a list, which discovery does not confirm */
 	int64_t lost_ns; /* since when all instances of a family are down, and picked all the same; 0 */
 };
 
@@ -64,6 +64,9 @@ uint32_t crow_view_picks(const struct crow_view *view, const struct crow_view_se
 
 /* An eye should fall on it: it is stale, has no list, or has instances that are down. */
 bool crow_view_is_troubled(const struct crow_view_service *service);
+
+/* Of its list: "good", "stale", or "waiting" for the first one. */
+const char *crow_view_standing(const struct crow_view_service *service);
 
 /* "up", "drained", "ejected" or "tombstone". */
 const char *crow_view_state(uint8_t state);

@@ -1,5 +1,6 @@
 """The crowfly command: run, status, lookup, help."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 
 import pytest
 
+from tests.system.conftest import WEIGHTS
 from tests.system.daemon import BUILD, eventually, run
 from tests.system.lookup import ask
 
@@ -142,7 +144,7 @@ def test_status_without_a_daemon(daemon, crowfly):
 def test_watch_looks_again(running, crowfly):
     done = crowfly("watch", "--count", "2", "--interval", "1", "svc_b")
     assert done.returncode == 0
-    assert done.stdout.count("\nsvc_b  zone") == 2
+    assert done.stdout.count("\nsvc_b  1 up") == 2
     assert "svc_a" not in done.stdout
     assert "\033" not in done.stdout, "colour and cursor are for terminals"
 
@@ -158,17 +160,58 @@ def test_watch_shows_trouble_first(easim, running, crowfly):
     eventually(lambda: services() == ["svc_b", "svc_a"], what="svc_b stands first")
 
 
+def on_terminal(daemon, rows, columns, *arguments, colour=True):
+    """What crowfly prints there."""
+    script = f'stty rows {rows} cols {columns} && exec "$@"'
+    mine, terminal = os.openpty()
+    command = [BUILD / "crowfly", *arguments, "--runtime-dir", daemon.runtime_dir]
+    process = subprocess.Popen(["sh", "-c", script, "sh", *command],
+                               stdin=terminal, stdout=terminal,
+                               env={**os.environ, "TERM": "xterm",
+                                    "NO_COLOR": "" if colour else "1"})  # fmt: skip
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+        while piece := os.read(mine, 65536):
+            shown += piece
+    os.close(mine)
+    assert process.wait() == 0
+    return shown.decode()
+
+
+def test_a_terminal_of_80_columns(easim, daemon):
+    """Nothing but addresses of discovery is longer than a line, who needs a look stands first, and a
+    hundred instances do not push the others off."""
+    easim.add_service("svc_many", [100] * 40)
+    easim.kill("svc_many", 39)
+    easim.fault("status", "svc_b", status=500)
+    daemon.set("source eas", services="svc_many,svc_b,svc_a")
+    daemon.set("dns", answers="32")
+    daemon.start()
+
+    def is_ejected():
+        ask(daemon, "svc-many.eas.internal")
+        return daemon.service("svc_many")["counts"]["ejected"] == 1
+
+    eventually(is_ejected, what="an ejected instance")
+    daemon.wait_instances("svc_a", len(WEIGHTS))
+    shown = on_terminal(daemon, 24, 80, "status", colour=False).replace("\r\n", "\n")
+    lines = shown.split("\n")
+    assert [line for line in lines if len(line) > 80 and "http://" not in line] == []
+    assert "2 of 3 services need a look" in lines
+    assert "svc_many  39 up, 1 ejected" in lines
+    assert re.search(r"svc_b  WAITING for its first list, for \d+ s\n.*\n.*\n  answered 500\n", shown)
+    rows = shown.split("\nsvc_many")[1].split("\n")[3:14]
+    assert re.search(r" ejected +\d+ s +connect refused", rows[0])
+    assert rows[10] == "  and 30 more; name the service to see all"
+    named = on_terminal(daemon, 24, 80, "status", "svc_many", colour=False)
+    assert named.count(" up ") == 39 and "more" not in named
+
+
 def test_watch_on_a_terminal_fits_it(running, daemon):
     """In place: from the first line, each line cleared and cut by the terminal, and no more lines
     than there are."""
-    script = 'stty rows 6 cols 60 && exec "$0" watch --count 1 --runtime-dir "$1"'
-    mine, terminal = os.openpty()
-    subprocess.run(["sh", "-c", script, BUILD / "crowfly", daemon.runtime_dir],
-                   stdin=terminal, stdout=terminal, check=True,
-                   env={**os.environ, "TERM": "xterm", "NO_COLOR": ""})  # fmt: skip
-    shown = os.read(mine, 65536).decode()
-    os.close(terminal)
-    os.close(mine)
+    shown = on_terminal(daemon, 6, 60, "watch", "--count", "1")
     assert shown.startswith("\033[H\033[?7l") and shown.endswith("\033[?7h")
     assert shown.count("\n") == 5 and "more below" in shown
     assert "\033[32mruns" in shown

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import socket
+import threading
 
 import pytest
 
@@ -51,6 +53,7 @@ def test_a_host_where_all_is_well(running, doctor, own_library):
     assert found.status == 0
     assert found.only("daemon")[0] == "ok"
     assert found.only("snapshot")[0] == "ok"
+    assert found.only("http") == ("ok", "http://%s:%d/ answers, and is ready" % running.http)
     assert found.only("service") == ("ok", "2 services with a good list")
     assert found.only("preload")[0] == "ok"
     assert found.only("dns")[0] == "ok"
@@ -95,6 +98,58 @@ def test_a_daemon_that_died(running, doctor):
     assert found.only("daemon")[0] == "fail"
     verdict, text = found.only("dns")
     assert verdict == "fail" and "no answer" in text
+    verdict, text = found.only("http")
+    assert verdict == "fail" and "Connection refused" in text
+
+
+def test_a_daemon_that_hangs(running, doctor):
+    with running.stopped():
+        found = doctor("--service", "svc_b")
+    assert found.only("daemon")[0] == "ok"
+    verdict, text = found.only("http")
+    assert verdict == "fail" and "no answer came within 3 s" in text
+
+
+def test_pages_that_are_off(daemon, doctor):
+    daemon.set("http", listen="none")
+    daemon.start()
+    eventually(lambda: doctor("--service", "svc_b").of("service") ==
+               [("ok", "1 service with a good list")], what="the list")
+    verdict, text = doctor("--service", "svc_b").only("http")
+    assert verdict == "note" and "listen=none" in text
+
+
+def test_pages_that_are_not_ready(easim, daemon, doctor):
+    easim.fault("hang", "svc_b")
+    daemon.set("source eas", timeout="60s")
+    daemon.start()
+    daemon.wait_instances("svc_a", 4)
+    verdict, text = doctor("--service", "svc_a").only("http")
+    assert verdict == "warn" and text.endswith("is not ready: 1 services were not asked for yet, or "
+                                               "are not shown yet")
+
+
+def test_another_server_in_the_place_of_the_pages(running, doctor):
+    """crowflyd is gone, and somebody else listens there."""
+    running.kill()
+    with socket.create_server(running.http) as other:
+        answers = threading.Thread(target=answer_once, args=(other, b"HTTP/1.0 404 No\r\n\r\n"))
+        answers.start()
+        verdict, text = doctor("--service", "svc_b").only("http")
+        answers.join()
+        assert verdict == "fail" and "answers 404, as crowflyd does not" in text
+        answers = threading.Thread(target=answer_once, args=(other, b"220 mail.example\r\n"))
+        answers.start()
+        verdict, text = doctor("--service", "svc_b").only("http")
+        answers.join()
+        assert verdict == "fail" and "not HTTP" in text
+
+
+def answer_once(server, answer):
+    connection, _peer = server.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(answer)
 
 
 def test_a_service_that_is_not_there(running, doctor):
@@ -107,7 +162,8 @@ def test_a_service_without_a_list(easim, daemon, doctor):
     daemon.start()
     daemon.wait_instances("svc_a", 4)
     verdict, text = doctor().only("service")
-    assert verdict == "fail" and text == "svc_b has no list yet"
+    assert verdict == "fail" and text.startswith("svc_b has no list yet")
+    assert text.endswith("answered 500")
 
 
 def test_discovery_that_fails(easim, running, doctor):
@@ -115,6 +171,7 @@ def test_discovery_that_fails(easim, running, doctor):
     eventually(lambda: running.service("svc_b")["stale"], what="svc_b is stale")
     verdict, text = doctor().only("service")
     assert verdict == "warn" and text.startswith("svc_b: discovery has not confirmed its list")
+    assert text.endswith("answered 500")
 
 
 def test_an_instance_that_refuses(easim, running, doctor):

@@ -35,6 +35,38 @@ def test_rules_please_promtool():
     assert "8 rules found" in done.stdout
 
 
+# Eight minutes of a service that never had a list, and of one whose list is no longer confirmed: the
+# first has one alert, the second another one, and neither has both.
+ALERTS = """
+rule_files: [%s]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'crowfly_service_failing_seconds{service="never"}', values: '0+60x10'}
+      - {series: 'crowfly_service_stale{service="never"}', values: '0x10'}
+      - {series: 'crowfly_service_waiting{service="never"}', values: '1x10'}
+      - {series: 'crowfly_service_failing_seconds{service="lately"}', values: '0+60x10'}
+      - {series: 'crowfly_service_stale{service="lately"}', values: '1x10'}
+      - {series: 'crowfly_service_waiting{service="lately"}', values: '0x10'}
+    promql_expr_test:
+      - expr: sum by (alertname, service) (ALERTS{alertstate="firing"})
+        eval_time: 8m
+        exp_samples:
+          - {labels: '{alertname="CrowflyServiceWithoutList", service="never"}', value: 1}
+          - {labels: '{alertname="CrowflyServiceStale", service="lately"}', value: 1}
+"""
+
+
+def test_a_service_has_one_alert(tmp_path):
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed (package prometheus)")
+    (tmp_path / "test.yml").write_text(ALERTS % (EXAMPLES / "alerts.yml"))
+    done = subprocess.run(["promtool", "test", "rules", tmp_path / "test.yml"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_metric_exists(running):
     known = set(re.findall(r"^# TYPE (\S+)", running.get("/metrics")[1].decode(), re.M))
     used = [(where, metric) for where, expression in expressions()

@@ -137,7 +137,9 @@ static void test_verdicts(void **state)
 	publish(&page);
 	text = show(&page, "");
 	assert_holds(text, "1 of 2 services needs a look");
-	assert_holds(text, "no list yet</b> nothing can be served: answered 404");
+	assert_holds(
+		text,
+		"<b>waiting</b> there is no list yet, so that nothing can be served: answered 404");
 	assert_null(strstr(text, "does not confirm")); /* none has a list that could serve on */
 	fixture_take(&page.fixture, "two_b", items, 1);
 	publish(&page);

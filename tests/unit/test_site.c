@@ -296,6 +296,8 @@ static void test_metrics(void **state)
 	assert_holds(text, "\ncrowfly_service_instances{service=\"one\",state=\"drained\"} 1\n");
 	assert_holds(text, "\ncrowfly_service_weight{service=\"one\"} 100\n");
 	assert_holds(text, "\ncrowfly_service_stale{service=\"two_b\"} 0\n");
+	assert_holds(text, "\ncrowfly_service_waiting{service=\"one\"} 0\n");
+	assert_holds(text, "\ncrowfly_service_waiting{service=\"two_b\"} 1\n");
 	assert_holds(text, "\ncrowfly_service_list_age_seconds{service=\"one\"} ");
 	assert_null(strstr(text, "crowfly_service_list_age_seconds{service=\"two_b\"}"));
 	close_place(&place);

@@ -122,6 +122,7 @@ static void test_service(void **state)
 	assert_number(&status, "/services/0/port", 81);
 	assert_number(&status, "/services/0/attempt_timeout_ms", 120);
 	assert_true(json_object_get_boolean(at(&status, "/services/0/stale")));
+	assert_text(&status, "/services/0/state", "stale");
 	assert_number(&status, "/services/0/list_age_s", 103);
 	assert_int_equal(json_object_array_length(at(&status, "/services/0/instances")), 3);
 	assert_text(&status, "/services/0/instances/0/address", "10.0.0.1");
@@ -137,6 +138,28 @@ static void test_service(void **state)
 	assert_text(&status, "/services/0/poll/detail", "the answer was 500");
 	assert_number(&status, "/services/0/poll/ended_s_ago", 44);
 	assert_number(&status, "/services/0/poll/failing_s", 44);
+	finish(&status);
+}
+
+/* What never came cannot be old: a service without a list waits, however long polls fail. */
+static void test_a_service_that_waits(void **state)
+{
+	static const struct fixture_item items[] = {{"10.0.0.1", 8001, 100}};
+	struct crow_service *service;
+	struct status status;
+
+	(void)state;
+	fixture_init(&status.fixture, FIXTURE_CONFIG);
+	fixture_take(&status.fixture, "one", items, 1);
+	service = crow_table_find(&status.fixture.table, "two_b");
+	crow_table_fail(&status.fixture.table, service, CROW_POLL_STATUS, "the answer was 500",
+			NULL, 60 * SECOND);
+	render(&status, 104 * SECOND);
+	assert_text(&status, "/services/0/state", "good");
+	assert_false(json_object_get_boolean(at(&status, "/services/0/stale")));
+	assert_text(&status, "/services/1/state", "waiting");
+	assert_false(json_object_get_boolean(at(&status, "/services/1/stale")));
+	assert_number(&status, "/services/1/poll/failing_s", 44);
 	finish(&status);
 }
 
@@ -210,6 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty_table),
 		cmocka_unit_test(test_service),
+		cmocka_unit_test(test_a_service_that_waits),
 		cmocka_unit_test(test_tally),
 		cmocka_unit_test(test_bytes_that_are_not_utf8),
 		cmocka_unit_test(test_service_that_left_the_table),

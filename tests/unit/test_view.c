@@ -90,7 +90,7 @@ static void assert_terminal(const char *expected)
 
 	crow_term_init(&term, pty.lower);
 	crow_term_put(&term, CROW_GOOD, 4, "up");
-	crow_term_put_last(&term, 4, "0123456789");
+	crow_term_put_last(&term, CROW_PLAIN, 4, "0123456789");
 	fflush(pty.lower);
 	size = read(pty.upper, printed, sizeof(printed) - 1);
 	assert_true(size > 0);
@@ -113,6 +113,35 @@ static void test_terminal_gets_colour_and_its_width(void **state)
 	unsetenv("NO_COLOR");
 	setenv("TERM", "dumb", 1);
 	assert_terminal("up  01234567");
+}
+
+static void assert_wrapped(unsigned columns, unsigned at, const char *text, const char *expected,
+			   unsigned end)
+{
+	char *printed = NULL;
+	size_t size;
+	struct crow_term term = {.out = open_memstream(&printed, &size), .columns = columns};
+
+	assert_int_equal(crow_term_wrap(&term, CROW_BAD, at, 3, text), end);
+	fclose(term.out);
+	assert_string_equal(printed, expected);
+	free(printed);
+}
+
+/* At the blanks alone: an address that is longer than a line stays whole. */
+static void test_long_text_is_wrapped(void **state)
+{
+	(void)state;
+	assert_wrapped(0, 3, "one two three four", "one two three four", 21);
+	assert_wrapped(12, 3, "one two three four", "one two\n   three\n   four", 7);
+	assert_wrapped(12, 6, "one two", "one\n   two", 6);
+	assert_wrapped(12, 6, "sixsix", "sixsix", 12);
+	assert_wrapped(12, 7, "sixsix", "\n   sixsix", 9);
+	assert_wrapped(12, 3, "http://10.0.0.1/ no", "http://10.0.0.1/\n   no", 5);
+	assert_wrapped(12, 3, "  a  ", "  a  ", 8);
+	assert_wrapped(12, 3, "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9 \x1b\xff\xff\xff",
+		       "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9 \?\?\?\?", 12);
+	assert_wrapped(12, 3, "", "", 3);
 }
 
 static void test_json_strings(void **state)
@@ -222,6 +251,7 @@ int main(void)
 		cmocka_unit_test(test_file_gets_no_colour),
 		cmocka_unit_test(test_names_cannot_command_the_terminal),
 		cmocka_unit_test(test_terminal_gets_colour_and_its_width),
+		cmocka_unit_test(test_long_text_is_wrapped),
 		cmocka_unit_test(test_json_strings),
 		cmocka_unit_test(test_ages),
 		cmocka_unit_test(test_times_may_be_any),

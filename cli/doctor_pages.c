@@ -1,0 +1,109 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/doctor.h"
+#include "cli/face.h"
+#include "cli/get.h"
+
+#define STRING(number) #number
+#define DIGITS(number) STRING(number)
+
+static const char *reason(int error)
+{
+	switch (error) {
+	case ETIMEDOUT:
+		return "no answer came within " DIGITS(CROW_GET_TIMEOUT_S) " s";
+	case EPROTO:
+		return "what came is not HTTP";
+	default:
+		return strerror(error);
+	}
+}
+
+static const char *remedy(const struct crow_doctor *doctor, int error)
+{
+	if (!doctor->daemon_lives)
+		return "start crowflyd, see above";
+	switch (error) {
+	case ETIMEDOUT:
+		return "crowflyd hangs, or a firewall drops loopback TCP; top -H shows whether a "
+		       "thread of it spins, systemctl restart crowfly ends it (DNS and the "
+		       "library do without it meanwhile)";
+	case EPROTO:
+		return "does another program listen there? ss -ltnp shows it";
+	default:
+		return "does crowflyd run in another network namespace? ss -ltnp shows who "
+		       "listens here";
+	}
+}
+
+/* Up to its first line's end: a sentence of the daemon's. */
+static int first_line(const char *body)
+{
+	return (int)strcspn(body, "\r\n");
+}
+
+/* False after a finding. */
+static bool look_at_health(struct crow_doctor *doctor, const struct crow_face *face,
+			   const char *endpoint)
+{
+	struct crow_got got;
+	bool well;
+
+	crow_get_page(face, "/healthz", &got);
+	well = got.error == 0 && got.status == 200 && strcmp(got.body, "ok\n") == 0;
+	if (got.error)
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "http",
+			     remedy(doctor, got.error), "http://%s/ does not answer: %s", endpoint,
+			     reason(got.error));
+	else if (!well)
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "http", remedy(doctor, EPROTO),
+			     "http://%s/healthz answers %u, as crowflyd does not", endpoint,
+			     got.status);
+	free(got.body);
+	return well;
+}
+
+static void look_at_readiness(struct crow_doctor *doctor, const struct crow_face *face,
+			      const char *endpoint)
+{
+	struct crow_got got;
+
+	crow_get_page(face, "/readyz", &got);
+	if (got.error)
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "http",
+			     remedy(doctor, got.error), "http://%s/readyz does not answer: %s",
+			     endpoint, reason(got.error));
+	else if (got.status != 200)
+		crow_finding(&doctor->findings, CROW_VERDICT_WARN, "http",
+			     "wait for the first poll of each, which [source] timeout= bounds; "
+			     "`crowfly status` shows what it brought",
+			     "http://%s/ answers, but is not ready: %.*s", endpoint,
+			     first_line(got.body), got.body);
+	else
+		crow_finding(&doctor->findings, CROW_VERDICT_OK, "http", NULL,
+			     "http://%s/ answers, and is ready", endpoint);
+	free(got.body);
+}
+
+void crow_doctor_pages(struct crow_doctor *doctor)
+{
+	struct crow_face faces[CROW_FACES_MAX];
+	size_t count = crow_face_get(doctor->img, "http", faces);
+	char endpoint[CROW_ENDPOINT_TEXT];
+
+	if (count == 0)
+		crow_finding(&doctor->findings, CROW_VERDICT_NOTE, "http",
+			     "nothing, if nobody wants the page, /metrics or the mirror; else give "
+			     "it an address with [http] listen= of crowfly.conf(5)",
+			     "the HTTP pages are off ([http] listen=none)");
+	for (size_t i = 0; i < count; i++) {
+		crow_addr_format(&faces[i].addr, faces[i].port, endpoint);
+		if (!look_at_health(doctor, &faces[i], endpoint))
+			continue;
+		look_at_readiness(doctor, &faces[i], endpoint);
+		doctor->pages_answer = true;
+	}
+}
