@@ -18,10 +18,10 @@
  */
 struct crow_loop {
 	int epoll_fd;
-	struct crow_watch alarm;   /* the timerfd */
-	int64_t alarm_ns;          /* what the timerfd is set to; 0 = disarmed */
-	struct crow_timer *timers; /* armed, by due_ns */
-	struct crow_timer *firing; /* were due when the turn began, not called yet */
+	struct crow_watch alarm; /* the timerfd */
+	int64_t alarm_ns;        /* what the timerfd is set to; 0 = disarmed */
+	struct crow_timers timers;
+	struct crow_timers firing; /* were due when the turn began, not called yet */
 	struct epoll_event batch[BATCH];
 	int batch_count;
 	bool stopped;
@@ -101,33 +101,12 @@ void crow_loop_remove(struct crow_loop *loop, struct crow_watch *watch)
 			loop->batch[i].data.ptr = NULL;
 }
 
-/* Behind all that are due at the same time. A list suffices: there are about as many timers as
- * services, and each is set once a poll. */
-static void insert(struct crow_timer **list, struct crow_timer *timer)
-{
-	while (*list && (*list)->due_ns <= timer->due_ns)
-		list = &(*list)->next;
-	timer->next = *list;
-	*list = timer;
-}
-
-static bool unlink_timer(struct crow_timer **list, struct crow_timer *timer)
-{
-	while (*list && *list != timer)
-		list = &(*list)->next;
-	if (!*list)
-		return false;
-	*list = timer->next;
-	return true;
-}
-
 void crow_timer_clear(struct crow_loop *loop, struct crow_timer *timer)
 {
+	(void)loop;
 	if (!timer->armed)
 		return;
-	if (!unlink_timer(&loop->firing, timer))
-		unlink_timer(&loop->timers, timer);
-	timer->next = NULL;
+	crow_timers_remove(timer);
 	timer->armed = false;
 }
 
@@ -136,7 +115,7 @@ void crow_timer_set(struct crow_loop *loop, struct crow_timer *timer, int64_t du
 	crow_timer_clear(loop, timer);
 	timer->due_ns = due_ns;
 	timer->armed = true;
-	insert(&loop->timers, timer);
+	crow_timers_add(&loop->timers, timer);
 }
 
 /* Sets the timerfd to the first timer. An absolute time that has passed wakes at once; 0 would
@@ -146,8 +125,8 @@ static void set_alarm(struct crow_loop *loop)
 	int64_t due_ns = 0;
 	struct itimerspec when = {0};
 
-	if (loop->timers)
-		due_ns = loop->timers->due_ns > 1 ? loop->timers->due_ns : 1;
+	if (loop->timers.first)
+		due_ns = loop->timers.first->due_ns > 1 ? loop->timers.first->due_ns : 1;
 	if (due_ns == loop->alarm_ns)
 		return;
 	when.it_value.tv_sec = due_ns / 1000000000;
@@ -159,27 +138,17 @@ static void set_alarm(struct crow_loop *loop)
 	loop->alarm_ns = due_ns;
 }
 
-/* Takes the timers that are due off the list before it calls any: one that is set again for now, by
+/* Takes the timers that are due out before it calls any: one that is set again for now, by
  * its own callback or another's, waits for the next turn, and descriptors get theirs in between. */
 static void fire(struct crow_loop *loop, int64_t now_ns)
 {
-	struct crow_timer **end = &loop->timers;
+	struct crow_timer *timer;
 
-	while (*end && (*end)->due_ns <= now_ns)
-		end = &(*end)->next;
-	if (end == &loop->timers)
-		return;
-	loop->firing = loop->timers;
-	loop->timers = *end;
-	*end = NULL;
-	if (loop->alarm_ns <= now_ns)
+	crow_timers_take_due(&loop->timers, now_ns, &loop->firing);
+	if (loop->firing.first && loop->alarm_ns <= now_ns)
 		loop->alarm_ns = 0; /* it has gone off */
-	while (loop->firing) {
-		struct crow_timer *timer = loop->firing;
-
-		loop->firing = timer->next;
-		timer->next = NULL;
-		timer->armed = false;
+	while ((timer = loop->firing.first)) {
+		crow_timer_clear(loop, timer);
 		timer->on_due(timer, now_ns);
 	}
 }

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/timers.h"
+
 /* The object in which a watch or a timer is embedded. */
 #define crow_container(pointer, type, member)                                                      \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
@@ -19,14 +21,6 @@ struct crow_loop;
 struct crow_watch {
 	int fd;
 	void (*on_ready)(struct crow_watch *watch, uint32_t events); /* EPOLLIN, ... */
-};
-
-/* Embed it likewise; zero it first. */
-struct crow_timer {
-	int64_t due_ns; /* CLOCK_BOOTTIME; meaningful while armed */
-	void (*on_due)(struct crow_timer *timer, int64_t now_ns);
-	struct crow_timer *next; /* the loop's own */
-	bool armed;
 };
 
 /* CLOCK_BOOTTIME in nanoseconds: the only clock that decides anything in the daemon. */

@@ -23,7 +23,7 @@ LAYERS = {
 # The daemon's stations in the order of its data flow: a file may call only files of its own row and
 # of rows above it.
 DAEMON_ORDER = [
-    ["log", "counters", "loop", "notify", "cidr", "value", "watch"],
+    ["log", "counters", "timers", "loop", "notify", "cidr", "value", "watch"],
     ["config", "config_check", "config_draft", "config_ini", "config_print", "option"],
     ["list", "list_json"],
     ["table", "table_poll"],
