@@ -113,6 +113,13 @@ void crow_attempt_shrink(struct crow_attempt *attempt, uint8_t count)
 		attempt->limit_at = 0;
 }
 
+void crow_attempt_unblock(struct crow_attempt *attempt)
+{
+	attempt->nonblocking = true;
+	attempt->own_at = 0;
+	try_instance(attempt, CROW_DO_CONNECT, 0, attempt->started_ns);
+}
+
 /* SO_SNDTIMEO has run out: ours, or the application's own. */
 static struct crow_action on_expired(struct crow_attempt *attempt, int64_t now_ns)
 {

@@ -111,6 +111,10 @@ struct crow_action crow_attempt_start(struct crow_attempt *attempt, uint8_t coun
 struct crow_action crow_attempt_on(struct crow_attempt *attempt, struct crow_event event,
 				   int64_t now_ns);
 
+/* The socket is a non-blocking one after all, which the first connect() of the attempt has shown: as
+ * if it had started so. */
+void crow_attempt_unblock(struct crow_attempt *attempt);
+
 /* There are so many instances after all, at least the one being tried. */
 void crow_attempt_shrink(struct crow_attempt *attempt, uint8_t count);
 

@@ -8,6 +8,8 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <sys/single_threaded.h>
 #include <sys/socket.h>
 
 #include "preload/current.h"
@@ -42,24 +44,64 @@ static bool decide(const struct crow_target *asked, struct crow_decision *out)
 	return crow_current_is(CROW_CURRENT_TICK) || decide_by(CROW_CURRENT_TICK, asked, true, out);
 }
 
+/* Leaves a connection that is under way to the table; what connect() is to say. */
+static int leave(struct crow_course *course, int slot, struct crow_action action)
+{
+	if (slot >= 0)
+		crow_pending_release(slot, course, action);
+	return action.kind == CROW_DO_RETURN ? action.error : EINPROGRESS;
+}
+
 /* While the connection is under way it may be in the table of pending ones, for whoever waits in
  * another thread: with a single instance there is nothing that others could help with. The calls
  * do not block, so that cancellation can wait: cut off here, the slot would stay held. */
 static int connect_nonblocking(struct crow_course *course)
 {
-	struct crow_action action;
-	int cancel, slot;
+	int cancel, slot, error;
 
 	pthread_testcancel();
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	slot = course->decision.count > 1 ? crow_pending_claim(course->fd) : -1;
 	if (slot < 0)
 		course->decision.count = 1;
-	action = crow_course_run(course, crow_course_start(course, true));
-	if (slot >= 0)
-		crow_pending_release(slot, course, action);
+	error = leave(course, slot, crow_course_run(course, crow_course_start(course, true)));
 	pthread_setcancelstate(cancel, NULL);
-	return action.kind == CROW_DO_RETURN ? action.error : EINPROGRESS;
+	return error;
+}
+
+/* What the socket of the last connect() to us was. Any thread writes; relaxed, a hint. */
+static _Atomic int last_mode = CROW_FD_NONE;
+
+/* On a socket that was wrongly guessed to be a blocking one, nobody else waits: no other thread is
+ * there, so that the table is in time after the call. */
+static int connect_blocking(struct crow_course *course)
+{
+	struct crow_action action = crow_course_run(course, crow_course_start(course, false));
+
+	if (!course->attempt.nonblocking)
+		return action.error;
+	atomic_store_explicit(&last_mode, CROW_FD_NONBLOCKING, memory_order_relaxed);
+	return leave(course, course->decision.count > 1 ? crow_pending_claim(course->fd) : -1,
+		     action);
+}
+
+/* Whether the socket waits. A system call is saved where it is guessed that the process goes on as it
+ * did: a blocking connect() that succeeds is the same whatever the socket is. (And one is lost where
+ * the guess is wrong.) False: there is no such descriptor. */
+static bool find_mode(struct crow_course *course, bool *nonblocking)
+{
+	enum crow_fd_mode mode;
+
+	*nonblocking = false;
+	course->is_guess =
+		__libc_single_threaded &&
+		atomic_load_explicit(&last_mode, memory_order_relaxed) == CROW_FD_BLOCKING;
+	if (course->is_guess)
+		return true;
+	mode = crow_fd_mode(course->fd);
+	atomic_store_explicit(&last_mode, mode, memory_order_relaxed);
+	*nonblocking = mode == CROW_FD_NONBLOCKING;
+	return mode != CROW_FD_NONE;
 }
 
 /* To the address that the program asked for it may go with any protocol. */
@@ -99,8 +141,8 @@ static __attribute__((noinline)) int connect_ours(int fd, const struct sockaddr 
 	bool nonblocking;
 	int error;
 
-	if (!decide(asked, &course.decision) || !crow_fd_ask(fd, &nonblocking) ||
-	    !may_go_there(&course)) {
+	if (!decide(asked, &course.decision) || crow_fd_is_fast_open(fd) ||
+	    !find_mode(&course, &nonblocking) || !may_go_there(&course)) {
 		errno = saved;
 		return crow_real_connect(fd, addr, len);
 	}
@@ -108,7 +150,7 @@ static __attribute__((noinline)) int connect_ours(int fd, const struct sockaddr 
 	if (nonblocking)
 		error = connect_nonblocking(&course);
 	else
-		error = crow_course_run(&course, crow_course_start(&course, false)).error;
+		error = connect_blocking(&course);
 	errno = error != 0 ? error : saved;
 	return error != 0 ? -1 : 0;
 }

@@ -106,13 +106,28 @@ static bool reset(struct crow_course *course)
 	return true;
 }
 
+/* What an error means depends on whether the socket waits. */
+static void check_guess(struct crow_course *course)
+{
+	course->is_guess = false;
+	if (crow_fd_mode(course->fd) != CROW_FD_NONBLOCKING)
+		return;
+	set_timeout(course, course->own_timeout_ns);
+	crow_attempt_unblock(&course->attempt);
+}
+
 static struct crow_event try_target(struct crow_course *course, const struct crow_action *action)
 {
+	int error;
+
 	if (action->kind == CROW_DO_NEXT && !reset(course))
 		return (struct crow_event){.kind = CROW_EVENT_STUCK};
 	if (!course->attempt.nonblocking)
 		set_timeout(course, action->limit_ns);
-	return event_of(course, action, connect_target(course) == 0 ? 0 : errno);
+	error = connect_target(course) == 0 ? 0 : errno;
+	if (error != 0 && course->is_guess)
+		check_guess(course);
+	return event_of(course, action, error);
 }
 
 static struct crow_event look(const struct crow_course *course)

@@ -21,6 +21,7 @@ struct crow_course {
 	struct crow_attempt attempt;
 	bool is_tcp;                /* it is known to be; asked for when it matters */
 	bool is_alien;              /* it is known not to be */
+	bool is_guess;              /* that the socket is a blocking one */
 	struct timeval own_timeout; /* the application's SO_SNDTIMEO, zero = none */
 	int64_t own_timeout_ns;
 	int64_t set_timeout_ns; /* what the socket has now */
@@ -31,7 +32,8 @@ struct crow_course {
 /* CLOCK_MONOTONIC, the clock of all attempts. */
 int64_t crow_course_now_ns(void);
 
-/* The first action. */
+/* The first action. Where it is a guess that the socket is a blocking one, and the first connect()
+ * does not succeed, the kernel is asked: course->attempt.nonblocking tells afterwards. */
 struct crow_action crow_course_start(struct crow_course *course, bool nonblocking);
 
 /* Carries out the action and those that follow from it, to one that the caller has to do:

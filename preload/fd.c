@@ -43,20 +43,12 @@ static bool is_mptcp(int fd)
 }
 
 /* MPTCP knows the option since Linux 6.2, and before that no fast open either. */
-static bool is_fast_open(int fd)
+bool crow_fd_is_fast_open(int fd)
 {
 	int fast_open = 0;
 
 	return crow_options_may_be_set(CROW_OPTION_FAST_OPEN) &&
 	       get_int(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &fast_open) && fast_open != 0;
-}
-
-bool crow_fd_ask(int fd, bool *nonblocking)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	*nonblocking = (flags & O_NONBLOCK) != 0;
-	return flags >= 0 && !is_fast_open(fd);
 }
 
 bool crow_fd_is_tcp(int fd)
@@ -161,11 +153,13 @@ int crow_fd_take_error(int fd)
 	return error;
 }
 
-bool crow_fd_is_nonblocking(int fd)
+enum crow_fd_mode crow_fd_mode(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 
-	return flags >= 0 && (flags & O_NONBLOCK) != 0;
+	if (flags < 0)
+		return CROW_FD_NONE;
+	return (flags & O_NONBLOCK) != 0 ? CROW_FD_NONBLOCKING : CROW_FD_BLOCKING;
 }
 
 bool crow_fd_cookie(int fd, uint64_t *cookie)

@@ -9,9 +9,12 @@
 #include <stdint.h>
 #include <sys/time.h>
 
-/* Whether connects of this descriptor may be redirected, but for its protocol: it is one, and has no
- * fast open, where the first bytes may ride in the SYN. */
-bool crow_fd_ask(int fd, bool *nonblocking);
+/* Whether calls of it wait; none, where there is no such descriptor. */
+enum crow_fd_mode { CROW_FD_NONE, CROW_FD_BLOCKING, CROW_FD_NONBLOCKING };
+enum crow_fd_mode crow_fd_mode(int fd);
+
+/* Fast open: the first bytes may ride in the SYN, so that connect() is not where a failure shows. */
+bool crow_fd_is_fast_open(int fd);
 
 /* TCP or MPTCP. */
 bool crow_fd_is_tcp(int fd);
@@ -37,8 +40,6 @@ short crow_fd_look(int fd);
 
 /* SO_ERROR, which is 0 afterwards. */
 int crow_fd_take_error(int fd);
-
-bool crow_fd_is_nonblocking(int fd);
 
 /* A number that no other socket of this machine has had since it started. */
 bool crow_fd_cookie(int fd, uint64_t *cookie);

@@ -269,7 +269,7 @@ static struct crow_action move_on(int slot)
 
 	if (!is_socket_of(own >= 0 ? own : fd, slot)) {
 		/* It is gone. */
-	} else if (own >= 0 && crow_fd_is_nonblocking(own)) {
+	} else if (own >= 0 && crow_fd_mode(own) == CROW_FD_NONBLOCKING) {
 		course->fd = own;
 		action = crow_course_run(course, (struct crow_action){.kind = CROW_DO_LOOK});
 		course->fd = fd;
@@ -533,7 +533,7 @@ static bool connect_of(int fd, const struct sockaddr *addr, socklen_t len, int *
 	known = is_socket_of(fd, slot);
 	/* Anything but a question for the outcome is the kernel's: AF_UNSPEC ends the attempt, and
 	 * on a socket that blocks by now this waits for its end. */
-	if (known && (addr->sa_family == AF_UNSPEC || !crow_fd_is_nonblocking(fd))) {
+	if (known && (addr->sa_family == AF_UNSPEC || crow_fd_mode(fd) != CROW_FD_NONBLOCKING)) {
 		crow_course_restore(&table->bodies[slot].course);
 		known = false;
 	}

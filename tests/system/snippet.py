@@ -30,8 +30,12 @@ def endpoints(easim, service="svc_a"):
     return [[instance["ip"], str(instance["port"])] for instance in easim.instances(service)]
 
 
+def peers_of(output):
+    return [line.split()[1:] for line in output if line.startswith("peer ")]
+
+
 def peer_of(output):
-    [peer] = [line.split()[1:] for line in output if line.startswith("peer ")]
+    [peer] = peers_of(output)
     return peer
 
 

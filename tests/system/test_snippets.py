@@ -17,6 +17,7 @@ from tests.system.snippet import (
     endpoints,
     lines,
     peer_of,
+    peers_of,
     snippet,
     without_peer,
 )
@@ -190,13 +191,31 @@ def test_a_non_blocking_connect_to_a_drained_instance(loaded, running, easim):
     assert found[0] == "connect EINPROGRESS"
 
 
+@pytest.mark.parametrize("timeout", [[], ["3000"]])
+@pytest.mark.parametrize("fault", ["kill", "blackhole"])
+def test_blocking_and_non_blocking_ones_in_turn(loaded, easim, fault, timeout):
+    here = endpoints(easim)
+    usual = bare("mixed_modes", *here[0], *timeout)
+    getattr(easim, fault)("svc_a", 0)
+    found = loaded("mixed_modes", *here[0], *timeout)
+    assert all(peer in here[1:] for peer in peers_of(found))
+    assert without_peer(found) == without_peer(usual)
+
+
+def test_blocking_and_non_blocking_ones_in_turn_when_all_are_down(loaded, easim):
+    here = endpoints(easim)
+    for index in range(INSTANCES):
+        easim.kill("svc_a", index)
+    assert loaded("mixed_modes", *here[0]) == bare("mixed_modes", *here[0])
+
+
 # What is not ours, or not to be touched.
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "connect_blocking", "connect_nonblocking", "pass_through", "connected", "v4mapped",
+        "connect_blocking", "connect_nonblocking", "mixed_modes", "pass_through", "connected", "v4mapped",
         "fast_open",
     ],
 )

@@ -157,6 +157,18 @@ static void test_non_blocking_errors_of_connect(void **state)
 	assert_action(on(CROW_EVENT_FAILED, ECONNREFUSED, 0), CROW_DO_RETURN, ECONNREFUSED, 0, 0);
 }
 
+/* Whose mode was guessed wrongly goes on as if it had started so: the application's SO_SNDTIMEO, which
+ * is shorter than our limit here, is nothing to a non-blocking socket. */
+static void test_a_socket_that_proves_to_be_non_blocking(void **state)
+{
+	(void)state;
+	assert_action(start(2, false, 100 * MS), CROW_DO_CONNECT, 0, 100 * MS, 0);
+	crow_attempt_unblock(&attempt);
+	assert_action(on(CROW_EVENT_BEGUN, 0, 1), CROW_DO_LOOK, 0, 0, 0);
+	assert_action(on(CROW_EVENT_QUIET, 0, 1), CROW_DO_WAIT, 0, EACH - 1 * MS, 0);
+	assert_action(on(CROW_EVENT_QUIET, 0, 250), CROW_DO_NEXT, 0, 0, ETIMEDOUT);
+}
+
 static void test_a_single_instance_is_not_looked_at(void **state)
 {
 	(void)state;
@@ -368,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_a_shorter_time_out_of_the_application_is_the_limit),
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_non_blocking_errors_of_connect),
+		cmocka_unit_test(test_a_socket_that_proves_to_be_non_blocking),
 		cmocka_unit_test(test_a_single_instance_is_not_looked_at),
 		cmocka_unit_test(test_connected_before_connect_returns),
 		cmocka_unit_test(test_refused_before_connect_returns),
