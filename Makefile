@@ -45,6 +45,12 @@ $(BUILD)/flags: always
 	+@mkdir -p $(@D)
 	+@flags="$(subst ",\",$(FLAGS))"; echo "$$flags" | cmp -s - $@ || echo "$$flags" > $@
 
+# Likewise: one file knows where it is installed.
+$(BUILD)/prefix: always
+	+@mkdir -p $(@D)
+	+@echo "$(PREFIX)" | cmp -s - $@ || echo "$(PREFIX)" > $@
+$(BUILD)/cli/library.o: $(BUILD)/prefix
+
 $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  CC    $<")

@@ -2,6 +2,7 @@
  * The rules that a configuration keeps as a whole: every source can be asked, every name means one
  * service, and no port is open to more than were named.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,6 +171,18 @@ static bool claim_names(struct claims *claims, struct claim what, const char *se
 	return claim(claims, what, strdup(folded));
 }
 
+static bool complain_long(struct crow_draft *draft, const struct crow_draft_section *section,
+			  const char *service, const char *zone)
+{
+	char sentence[256];
+
+	snprintf(sentence, sizeof(sentence),
+		 "`%.60s...` has %zu bytes, and with .%.60s more than the 253 that DNS allows; "
+		 "choose a shorter name or zone",
+		 service, strlen(service), zone);
+	return complain_key(draft, section, "services", sentence);
+}
+
 static bool claim_source(struct crow_draft *draft, struct claims *claims,
 			 const struct crow_draft_section *section)
 {
@@ -180,8 +193,7 @@ static bool claim_source(struct crow_draft *draft, struct claims *claims,
 		const char *service = source->services.items[i];
 
 		if (strlen(service) + 1 + strlen(source->zone) > CROW_NAME_MAX)
-			return complain_key(draft, section, "services",
-					    "a name with its zone is longer than 253 bytes");
+			return complain_long(draft, section, service, source->zone);
 		what.kind = CLAIM_SERVICE;
 		what.owner = source->name;
 		if (!claim(claims, what, strdup(service)))

@@ -207,6 +207,9 @@ static bool check_name(struct crow_draft *draft, enum crow_section kind, const c
 	if (name[0] == '\0')
 		return crow_draft_complain(draft, draft->file, line,
 					   "[%s]: expected a name, as in [%s models]", word, word);
+	if (kind == CROW_SECTION_SERVICE && crow_value_excess(name))
+		return crow_draft_complain(draft, draft->file, line, "[service %.60s...]: %s", name,
+					   crow_value_excess(name));
 	if (kind == CROW_SECTION_SERVICE && !crow_value_is_service(name))
 		return crow_draft_complain(draft, draft->file, line,
 					   "[service %.60s]: expected the name of a service", name);

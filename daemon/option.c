@@ -375,6 +375,8 @@ static enum verdict read_item(const struct crow_option *option, const char *text
 static void say_why(const struct crow_option *option, enum verdict verdict, const char *item,
 		    char *why, size_t why_size)
 {
+	bool named = option->type == CROW_OPTION_NAMES || option->type == CROW_OPTION_SERVICES;
+	const char *excess = named && item ? crow_value_excess(item) : NULL;
 	char expected[200];
 
 	if (verdict == NO_MEMORY) {
@@ -382,7 +384,9 @@ static void say_why(const struct crow_option *option, enum verdict verdict, cons
 		return;
 	}
 	crow_option_expectation(option, expected, sizeof(expected));
-	if (!item)
+	if (excess)
+		snprintf(why, why_size, "`%.60s...` is no DNS name: %s", item, excess);
+	else if (!item)
 		snprintf(why, why_size, "expected %s", expected);
 	else if (item[0] == '\0')
 		snprintf(why, why_size, "expected %s, and none of them empty", expected);

@@ -37,6 +37,21 @@ static bool are_labels(const char *text, size_t len)
 	}
 }
 
+const char *crow_value_excess(const char *text)
+{
+	if (strlen(text) > CROW_NAME_MAX)
+		return "it is longer than the 253 bytes that DNS allows; choose a shorter name";
+	while (*text) {
+		size_t label = strcspn(text, ".");
+
+		if (label > LABEL_MAX)
+			return "between dots it is longer than the 63 bytes that DNS allows; "
+			       "choose a shorter name";
+		text += label + (text[label] == '.');
+	}
+	return NULL;
+}
+
 bool crow_value_is_service(const char *text)
 {
 	size_t len = strlen(text);

@@ -20,6 +20,8 @@
 
 /* Letters, digits, '.', '_' and '-', and at least one of them. */
 bool crow_value_is_word(const char *text);
+/* What makes a name too long for DNS, and what to do about it, as a clause; NULL: nothing. */
+const char *crow_value_excess(const char *text);
 /* The name of a service: a word of labels of 1 to 63 bytes with dots between, no label beginning
  * or ending in '-', CROW_NAME_MAX bytes at most. */
 bool crow_value_is_service(const char *text);

@@ -53,7 +53,14 @@ uninstall: ## remove what install put there, with the same PREFIX= and DESTDIR=
 
 # The libraries that the programs need, as dpkg-shlibdeps(1) finds them; it wants a source tree.
 DEB = $(abspath $(BUILD))/deb
-deb: deps-deb ## crowfly_VERSION_ARCH.deb for this Debian
+# Whoever builds a package answers for it: debchange(1) and others take them from the environment, too.
+DEBFULLNAME ?= the crowfly authors
+DEBEMAIL    ?= crowfly@localhost
+MAINTAINER   = $(DEBFULLNAME) <$(DEBEMAIL)>
+DEBDOC       = $(DEB)/root/usr/share/doc/crowfly
+deb: deps-deb ## crowfly_VERSION_ARCH.deb for this Debian: DEBFULLNAME= DEBEMAIL= of its maintainer
+	@head -1 docs/debian/changelog | grep -qF '($(VERSION))' || \
+		{ echo "docs/debian/changelog does not begin with $(VERSION)" >&2; exit 1; }
 	$(Q)rm -rf $(DEB) && mkdir -p $(DEB)/source/debian $(DEB)/root/DEBIAN
 	$(Q)$(MAKE) --no-print-directory install PREFIX=/usr DESTDIR=$(DEB)/root >/dev/null
 	$(Q)strip --strip-unneeded $(DEB)/root/usr/*bin/crowfly* $(DEB)/root/usr/lib/crowfly/libcrowfly.so
@@ -62,6 +69,8 @@ deb: deps-deb ## crowfly_VERSION_ARCH.deb for this Debian
 	$(Q)cd $(DEB)/source && depends=$$(dpkg-shlibdeps -O $(DEB)/root/usr/*bin/crowfly* \
 			$(DEB)/root/usr/lib/crowfly/libcrowfly.so | sed -n 's/^shlibs:Depends=//p') && \
 		sed -e 's/@VERSION@/$(VERSION)/' -e "s/@ARCH@/$$(dpkg --print-architecture)/" \
-			-e "s/@DEPENDS@/$$depends/" $(CURDIR)/docs/debian/control.in > $(DEB)/root/DEBIAN/control
+			-e "s/@DEPENDS@/$$depends/" -e 's/@MAINTAINER@/$(MAINTAINER)/' $(CURDIR)/docs/debian/control.in > $(DEB)/root/DEBIAN/control
+	$(Q)sed 's/@MAINTAINER@/$(MAINTAINER)/' docs/debian/changelog | gzip -9n > $(DEBDOC)/changelog.gz
+	$(Q)install -m 644 docs/debian/copyright $(DEBDOC)
 	$(Q)install -m 755 docs/debian/postinst docs/debian/prerm docs/debian/postrm $(DEB)/root/DEBIAN
 	$(Q)dpkg-deb --root-owner-group --build $(DEB)/root .
