@@ -446,5 +446,7 @@ int crow_tcp_listen(struct crow_tcp *tcp, struct crow_tcp_listener *listener)
 	listener->tcp = tcp;
 	listener->watch.on_ready = on_client;
 	listener->resume.on_due = on_resume;
+	/* Not EPOLLEXCLUSIVE, as in udp.c: what is exclusive cannot be modified, so that relieve() would
+	 * have to take it out, and might fail to put it back. Connections are few. */
 	return crow_loop_add(tcp->loop, &listener->watch, EPOLLIN);
 }

@@ -279,5 +279,8 @@ int crow_udp_start(struct crow_udp *udp, struct crow_loop *loop)
 	udp->watch.on_ready = on_ready;
 	udp->batch->late.loop = loop;
 	udp->batch->late.timer.on_due = on_turn_end;
-	return crow_loop_add(loop, &udp->watch, EPOLLIN);
+	/* A socket that a service manager handed over is every worker's. Exclusive: the kernel (4.5; one
+	 * before that takes no notice) wakes one of those that wait, and the next one while that is
+	 * busy. What a worker leaves behind after BATCHES_MAX, it is told of again; no other need be. */
+	return crow_loop_add(loop, &udp->watch, EPOLLIN | EPOLLEXCLUSIVE);
 }

@@ -83,6 +83,28 @@ def test_sockets_handed_over_are_used_instead_of_binding(activated, workers):
     assert not activated.log_lines("of no use")
 
 
+def count_wakes(pid):
+    """How often the threads of a process, but for the first, went to sleep of their own accord."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        if task.name != str(pid):
+            status = (task / "status").read_text()
+            total += int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status, re.M)[1])
+    return total
+
+
+def test_a_query_wakes_one_worker_of_those_that_share_a_socket(activated):
+    """The second one is woken if the first has not gone back to sleep when the next query comes."""
+    activated.hand_over(socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    activated.set("dns", workers=8)
+    activated.start()
+    activated.wait_instances("svc_a", 4)
+    before = count_wakes(activated.process.pid)
+    for _ in range(300):
+        assert asks(socket.AF_INET, socket.SOCK_DGRAM, activated.dns)
+    assert count_wakes(activated.process.pid) - before < 300 * 3
+
+
 def test_sockets_without_a_use_are_named_and_closed(activated):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stray:
         stray.bind((activated.dns[0], 0))
