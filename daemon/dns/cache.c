@@ -15,19 +15,32 @@ static int64_t in_ns(uint32_t seconds)
 
 /* ---- keys ---- */
 
+/* No length byte is a letter: they are below 64, and 'A' is 65. */
+static void fold_name(const struct crow_query *query, uint8_t *out)
+{
+	for (size_t i = 0; i < query->name_size; i++) {
+		uint8_t byte = query->name[i];
+
+		out[i] = byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+	}
+}
+
+/* The name is the query's text, which is folded already; but that does not tell a dot from a NUL
+ * inside a label, and stands for several names if it holds a NUL. Then it is the name's wire form,
+ * which ends in a NUL and so is no other name's text. */
 static size_t make_key(struct crow_cache_key *key, const struct crow_query *query)
 {
+	bool plain = memchr(query->text, '\0', query->text_size) == NULL;
+
 	key->type = query->type;
 	key->class = query->class;
 	key->variant = (uint16_t)(query->dnssec_ok | (query->flags & FLAG_CD ? 2 : 0));
-	memcpy(key->text, query->text, query->text_size);
-	return offsetof(struct crow_cache_key, text) + query->text_size;
-}
-
-/* The text of a query does not tell a dot from a NUL inside a label, and no others are alike. */
-static bool has_one_text(const struct crow_query *query)
-{
-	return memchr(query->text, '\0', query->text_size) == NULL;
+	if (plain)
+		memcpy(key->name, query->text, query->text_size);
+	else
+		fold_name(query, key->name);
+	return offsetof(struct crow_cache_key, name) +
+	       (plain ? query->text_size : query->name_size);
 }
 
 /* ---- entries ---- */
@@ -152,8 +165,6 @@ unsigned crow_cache_put(struct crow_cache *cache, const struct crow_query *query
 	size_t size = make_key(&key, query);
 	unsigned evicted;
 
-	if (!has_one_text(query))
-		return 0;
 	if (record && is_failure(message->rcode) && outlives(record, message, now_ns))
 		return 0;
 	if (message->ttl_s == 0 || message->body_size > CROW_CACHE_BODY_MAX) {

@@ -9,7 +9,7 @@
 struct crow_cache_key {
 	uint16_t type, class;
 	uint16_t variant; /* DO: 1, CD: 2 */
-	char text[CROW_NAME_MAX + 1];
+	uint8_t name[CROW_WIRE_NAME_MAX];
 };
 
 /* struct crow_message without what is always the same in here. */

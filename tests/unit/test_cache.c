@@ -299,21 +299,41 @@ static void test_a_question_is_name_type_do_and_cd(void **state_)
 	crow_cache_free(cache);
 }
 
-/* Their texts do not tell them apart. */
-static void test_labels_with_dots_are_not_kept(void **state_)
+static struct crow_query query_of(const char *name, size_t size)
 {
-	struct crow_cache *cache = crow_cache_new(1, secret);
+	uint8_t bytes[64] = "\0\1\1\0\0\1\0\0\0\0\0\0";
 	struct crow_query query;
-	uint8_t bytes[] = "\0\1\1\0\0\1\0\0\0\0\0\0"
-			  "\3a.b\0\0\1\0\1";
+
+	memcpy(bytes + 12, name, size);
+	memcpy(bytes + 12 + size, "\0\0\1\0\1", 5);
+	assert_true(crow_query_read(&query, bytes, 12 + size + 5, false));
+	assert_int_equal(query.rcode, CROW_RCODE_NOERROR);
+	return query;
+}
+
+/* A label may hold any bytes: the texts of these are alike, or like the wire form of another. */
+static void test_labels_of_any_bytes_are_told_apart(void **state_)
+{
+	struct crow_cache *cache = crow_cache_new(20, secret);
+	const struct crow_query different[] = {
+		query_of("\3a.b", 4),  query_of("\3a\0b", 4),  query_of("\1a\1b", 4),
+		query_of("\4a.b.", 5), query_of("\4\3a.b", 5), query_of("\5\3a.b\0", 6),
+	};
+	const struct crow_query same = query_of("\3A.B", 4);
+	enum { COUNT = sizeof(different) / sizeof(different[0]) };
+	struct told told;
 
 	(void)state_;
-	assert_true(crow_query_read(&query, bytes, sizeof(bytes) - 1, false));
-	put_a(cache, &query, 10, 7, 0);
-	assert_int_equal(state(cache, &query, 0), CROW_CACHE_MISS);
-	bytes[14] = 0;
-	assert_true(crow_query_read(&query, bytes, sizeof(bytes) - 1, false));
-	assert_int_equal(state(cache, &query, 0), CROW_CACHE_MISS);
+	for (uint8_t i = 0; i < COUNT; i++) {
+		assert_int_equal(state(cache, &different[i], 0), CROW_CACHE_MISS);
+		put_a(cache, &different[i], 10, i, 0);
+	}
+	for (uint8_t i = 0; i < COUNT; i++) {
+		assert_int_equal(ask(cache, &different[i], 0, false, 0, &told), CROW_CACHE_FRESH);
+		assert_int_equal(address_of(&told, &different[i]), i);
+	}
+	assert_int_equal(ask(cache, &same, 0, false, 0, &told), CROW_CACHE_FRESH);
+	assert_int_equal(address_of(&told, &same), 0);
 	crow_cache_free(cache);
 }
 
@@ -543,7 +563,7 @@ int main(void)
 		cmocka_unit_test(test_what_may_not_be_kept_takes_the_old_answer_away),
 		cmocka_unit_test(test_large_answers_are_not_kept),
 		cmocka_unit_test(test_a_question_is_name_type_do_and_cd),
-		cmocka_unit_test(test_labels_with_dots_are_not_kept),
+		cmocka_unit_test(test_labels_of_any_bytes_are_told_apart),
 		cmocka_unit_test(test_sets_turn_and_denials_are_kept),
 		cmocka_unit_test(test_memory_is_what_the_manual_says),
 		cmocka_unit_test(test_a_full_cache_evicts_one_for_one),
