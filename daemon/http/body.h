@@ -32,9 +32,9 @@ void crow_body_unref(struct crow_body *body); /* NULL is none */
 
 /* Smaller ones are cheaper to make than to explain why they are old. */
 #define CROW_SHELF_LARGE ((size_t)262144)
-/* Bytes that a shelf keeps, and one body more: the status of 100,000 instances three times, or all
- * their lists, of 8 MB, five times. */
-#define CROW_SHELF_KEPT_MAX ((size_t)32 << 20)
+/* Bytes that a shelf keeps, and one body more: of 100,000 instances the whole status, that of each
+ * service and each page, 14 MB every time. */
+#define CROW_SHELF_KEPT_MAX ((size_t)48 << 20)
 
 struct crow_shelf_slot;
 struct crow_shelf {

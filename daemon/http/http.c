@@ -433,6 +433,7 @@ void crow_http_narrow(struct crow_http *http, size_t kept_max, size_t large_max)
 {
 	http->site.large_max = large_max;
 	http->site.statuses.kept_max = kept_max;
+	http->site.searches.kept_max = kept_max;
 	http->site.metrics.kept_max = kept_max;
 	http->site.mirrors.kept_max = kept_max;
 }

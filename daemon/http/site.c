@@ -45,7 +45,8 @@ struct visit {
 	struct crow_site *site;
 	struct crow_view view;
 	const struct crow_request *request;
-	const char *rest; /* of the path, behind the route's */
+	const char *rest;                   /* of the path, behind the route's */
+	const struct crow_selection *shown; /* of the services in a status; NULL: not chosen so */
 	/* While a list of the mirror is made. */
 	const struct crow_mirror *mirror;
 	const struct crow_view_service *service;
@@ -133,49 +134,51 @@ static void answer_service_page(struct visit *visit, struct crow_answer *out)
 
 static struct crow_body *render_status(const struct visit *visit)
 {
-	const struct crow_request *request = visit->request;
-	struct crow_selection shown;
-	struct crow_status_scope scope = {.service = request->service};
+	const struct crow_status_scope scope = {
+		.service = visit->request->service,
+		.shown = visit->shown,
+	};
 
-	if (!request->service && (request->query || request->page)) {
-		crow_view_select(&visit->view, or_empty(request->query), page_number(request),
-				 &shown);
-		scope.shown = &shown;
-	}
 	return crow_status_render(&visit->view, &scope);
 }
 
 /* Numbers come first, and at most one text, last: no two requests have the same key unless they get
  * the same document. */
-static void make_status_key(const struct crow_request *request, char out[STATUS_KEY])
+static void answer_some(struct visit *visit, const char *query, struct crow_answer *out)
 {
-	if (request->service)
-		snprintf(out, STATUS_KEY, "service %s", request->service);
-	else if (request->query || request->page)
-		snprintf(out, STATUS_KEY, "page %u %s", page_number(request),
-			 or_empty(request->query));
-	else
-		strcpy(out, "all");
+	struct crow_selection shown;
+	struct crow_shelf *shelf = *query ? &visit->site->searches : &visit->site->statuses;
+	char key[STATUS_KEY];
+
+	crow_view_select(&visit->view, query, page_number(visit->request), &shown);
+	visit->shown = &shown;
+	snprintf(key, sizeof(key), "page %u %s", shown.page, query);
+	if (answer_kept(shelf, key, out))
+		return;
+	if (*query && crow_shelf_is_full(shelf)) {
+		crow_count(http_busy);
+		out->retry_after_s = 1;
+		say(out, BUSY, "too many searches find too much; ask again\n");
+		return;
+	}
+	answer_made(visit, shelf, key, render_status, out);
 }
 
-/* Its arguments are the asker's own, so that there are any number of such documents: once there are
- * too many, another one must wait. Metrics and lists are few, and always answered. */
 static void answer_status(struct visit *visit, struct crow_answer *out)
 {
+	const struct crow_request *request = visit->request;
 	struct crow_shelf *shelf = &visit->site->statuses;
 	char key[STATUS_KEY];
 
-	make_status_key(visit->request, key);
 	out->type = "application/json";
-	if (answer_kept(shelf, key, out))
-		return;
-	if (!crow_shelf_is_full(shelf)) {
-		answer_made(visit, shelf, key, render_status, out);
+	if (!request->service && (request->query || request->page)) {
+		answer_some(visit, or_empty(request->query), out);
 		return;
 	}
-	crow_count(http_busy);
-	out->retry_after_s = 1;
-	say(out, BUSY, "too many large documents are asked for; ask again\n");
+	snprintf(key, sizeof(key), request->service ? "service %s" : "all",
+		 or_empty(request->service));
+	if (!answer_kept(shelf, key, out))
+		answer_made(visit, shelf, key, render_status, out);
 }
 
 static struct crow_body *render_metrics(const struct visit *visit)
@@ -419,6 +422,17 @@ static bool is_long(const char *argument)
 	return argument && strlen(argument) > ARGUMENT_MAX;
 }
 
+/* Whatever is asked: else the last large answers would stay as long as nobody asks for others. */
+static void sweep(struct crow_site *site)
+{
+	int64_t now_ns = crow_now_ns();
+
+	crow_shelf_sweep(&site->statuses, now_ns);
+	crow_shelf_sweep(&site->searches, now_ns);
+	crow_shelf_sweep(&site->metrics, now_ns);
+	crow_shelf_sweep(&site->mirrors, now_ns);
+}
+
 void crow_site_answer(struct crow_site *site, const struct crow_image *img,
 		      const struct crow_request *request, int64_t now_ns, struct crow_answer *out)
 {
@@ -436,6 +450,7 @@ void crow_site_answer(struct crow_site *site, const struct crow_image *img,
 	};
 
 	*out = (struct crow_answer){0};
+	sweep(site);
 	if (!is_admitted(site->table->config, request, out))
 		return;
 	if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
@@ -468,13 +483,17 @@ void crow_site_init(struct crow_site *site, const struct crow_table *table,
 	site->history = crow_history_new();
 	site->large_max = CROW_SITE_LARGE_MAX;
 	crow_shelf_init(&site->statuses);
+	crow_shelf_init(&site->searches);
+	site->searches.kept_max = CROW_SITE_SEARCHES_MAX;
 	crow_shelf_init(&site->metrics);
 	crow_shelf_init(&site->mirrors);
 }
 
 bool crow_site_is_crowded(const struct crow_site *site)
 {
-	return site->statuses.bytes + site->metrics.bytes + site->mirrors.bytes > site->large_max;
+	return site->statuses.bytes + site->searches.bytes + site->metrics.bytes +
+		       site->mirrors.bytes >
+	       site->large_max;
 }
 
 void crow_site_note(struct crow_site *site, const struct crow_image *img,
@@ -496,6 +515,7 @@ void crow_site_note(struct crow_site *site, const struct crow_image *img,
 void crow_site_fini(struct crow_site *site)
 {
 	crow_shelf_fini(&site->statuses);
+	crow_shelf_fini(&site->searches);
 	crow_shelf_fini(&site->metrics);
 	crow_shelf_fini(&site->mirrors);
 	crow_history_free(site->history);

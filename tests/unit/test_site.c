@@ -226,9 +226,16 @@ static void fill(struct crow_shelf *shelf)
 	assert_true(crow_shelf_is_full(shelf));
 }
 
-/* Statuses of ever other arguments have an end; lists and metrics are always answered. */
+/* Searches for ever other texts have an end; all else is answered, though not kept. */
 static void test_a_full_shelf(void **state)
 {
+	static const struct crow_request asked[] = {
+		{.path = "/api/v1/status"},
+		{.path = "/api/v1/status", .page = "3"},
+		{.path = "/api/v1/status", .service = "one"},
+		{.path = "/metrics"},
+		{.path = "/api/v1/servicediscovery/upstreams/one"},
+	};
 	struct place place;
 
 	(void)state;
@@ -236,21 +243,55 @@ static void test_a_full_shelf(void **state)
 	fixture_take_many(&place.fixture, "one", LARGE, hundred);
 	publish(&place);
 	fill(&place.site.statuses);
+	fill(&place.site.searches);
 	fill(&place.site.metrics);
 	fill(&place.site.mirrors);
-	ASK(&place, .path = "/api/v1/status");
-	assert_int_equal(place.answer.status, 503);
-	assert_int_equal(place.answer.retry_after_s, 1);
-	for (int i = 0; i < 3; i++) {
-		ASK(&place, .path = "/metrics");
-		assert_int_equal(place.answer.status, 200);
-		ASK(&place, .path = "/api/v1/servicediscovery/upstreams/one");
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		ask(&place, asked[i]);
 		assert_int_equal(place.answer.status, 200);
 		assert_false(place.answer.body->kept);
 	}
+	ASK(&place, .path = "/api/v1/status", .query = "one");
+	assert_int_equal(place.answer.status, 503);
+	assert_int_equal(place.answer.retry_after_s, 1);
 	assert_false(crow_site_is_crowded(&place.site));
 	place.site.large_max = CROW_SHELF_LARGE;
 	assert_true(crow_site_is_crowded(&place.site));
+	close_place(&place);
+}
+
+/* What is kept is let go in time, whatever is asked then. */
+static void test_kept_answers_go(void **state)
+{
+	struct crow_body *body = crow_body_new(calloc(1, CROW_SHELF_LARGE + 1), CROW_SHELF_LARGE);
+	struct place place;
+
+	(void)state;
+	open_place(&place, FIXTURE_CONFIG);
+	crow_shelf_keep(&place.site.searches, "another", body, 0, 1); /* long ago */
+	crow_body_unref(body);
+	assert_int_equal(place.site.searches.bytes, CROW_SHELF_LARGE);
+	ASK(&place, .path = "/healthz");
+	assert_int_equal(place.site.searches.bytes, 0);
+	close_place(&place);
+}
+
+/* A page that is not there is the last one, and not made anew for each number. */
+static void test_pages_that_are_the_same(void **state)
+{
+	struct place place;
+	size_t bytes;
+
+	(void)state;
+	open_place(&place, FIXTURE_CONFIG);
+	fixture_take_many(&place.fixture, "one", LARGE, hundred);
+	publish(&place);
+	ASK(&place, .path = "/api/v1/status", .page = "1");
+	bytes = place.site.statuses.bytes;
+	assert_true(bytes > CROW_SHELF_LARGE);
+	ASK(&place, .path = "/api/v1/status", .page = "7");
+	ASK(&place, .path = "/api/v1/status", .query = "");
+	assert_int_equal(place.site.statuses.bytes, bytes);
 	close_place(&place);
 }
 
@@ -358,6 +399,8 @@ int main(void)
 		cmocka_unit_test(test_a_name_too_long),
 		cmocka_unit_test(test_lists_of_any_number_of_services),
 		cmocka_unit_test(test_a_full_shelf),
+		cmocka_unit_test(test_kept_answers_go),
+		cmocka_unit_test(test_pages_that_are_the_same),
 		cmocka_unit_test(test_large_documents_are_not_mixed_up),
 		cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_selection),
