@@ -52,11 +52,13 @@ static const char *reason(const struct crow_dial *dial)
 	}
 }
 
-static const char *remedy(const struct crow_dial *dial)
+static const char *remedy(const struct crow_dial *dial, enum crow_verdict verdict)
 {
 	switch (dial->error) {
 	case ECONNREFUSED:
-		return "look at the instance's process; crowfly goes round it meanwhile";
+		return verdict == CROW_VERDICT_FAIL
+			       ? "look at the instances' processes; there is none to go round to"
+			       : "look at the instance's process; crowfly goes round it meanwhile";
 	case ETIMEDOUT:
 		return "a security group or firewall that drops TCP to this port, a route that is "
 		       "missing on the way back, or a dead machine: allow this host's network in "
@@ -78,8 +80,8 @@ static void tell_failed(struct crow_doctor *doctor, const char *name, const stru
 	char endpoint[CROW_ENDPOINT_TEXT];
 
 	crow_addr_format(&dial->addr, dial->port, endpoint);
-	crow_finding(&doctor->findings, verdict, "instance", remedy(dial), "%s: %s %s", name,
-		     endpoint, reason(dial));
+	crow_finding(&doctor->findings, verdict, "instance", remedy(dial, verdict), "%s: %s %s",
+		     name, endpoint, reason(dial));
 }
 
 /* A part that fails is what crowfly is for; all of them is an outage. */

@@ -23,8 +23,8 @@ void crow_findings_begin(struct crow_findings *findings, bool json)
 		fputs("{\"findings\":[", stdout);
 }
 
-static void print_text(const struct crow_findings *findings, enum crow_verdict verdict,
-		       const char *about, const char *next, const char *text)
+static void print_text(struct crow_findings *findings, enum crow_verdict verdict, const char *about,
+		       const char *next, const char *text)
 {
 	const struct crow_term *term = &findings->term;
 
@@ -32,15 +32,17 @@ static void print_text(const struct crow_findings *findings, enum crow_verdict v
 	crow_term_put(term, CROW_BOLD, TEXT_COLUMN - VERDICT_COLUMNS, about);
 	crow_term_wrap(term, CROW_PLAIN, TEXT_COLUMN, TEXT_COLUMN, text);
 	fputc('\n', term->out);
-	if (next) {
+	if (next && next == findings->next) {
+		fprintf(term->out, "%*s-> as above\n", TEXT_COLUMN, "");
+	} else if (next) {
 		fprintf(term->out, "%*s-> ", TEXT_COLUMN, "");
 		crow_term_wrap(term, CROW_PLAIN, TEXT_COLUMN + 3, TEXT_COLUMN + 3, next);
 		fputc('\n', term->out);
 	}
 }
 
-static void print_json(const struct crow_findings *findings, enum crow_verdict verdict,
-		       const char *about, const char *next, const char *text)
+static void print_json(struct crow_findings *findings, enum crow_verdict verdict, const char *about,
+		       const char *next, const char *text)
 {
 	unsigned before = 0;
 
@@ -66,6 +68,7 @@ void crow_finding(struct crow_findings *findings, enum crow_verdict verdict, con
 	va_end(args);
 	(findings->json ? print_json : print_text)(findings, verdict, about, next, text);
 	findings->counts[verdict]++;
+	findings->next = next;
 	fflush(stdout); /* what follows may take a while */
 }
 

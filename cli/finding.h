@@ -19,11 +19,12 @@ struct crow_findings {
 	struct crow_term term;
 	bool json;
 	unsigned counts[CROW_VERDICTS];
+	const char *next; /* of the last finding; compared, not read */
 };
 
 void crow_findings_begin(struct crow_findings *findings, bool json);
 
-/* next is what to do about it; NULL where there is nothing to do. */
+/* next is what to do about it, a text that stays; NULL where there is nothing to do. */
 void crow_finding(struct crow_findings *findings, enum crow_verdict verdict, const char *about,
 		  const char *next, const char *format, ...) __attribute__((format(printf, 5, 6)));
 

@@ -177,8 +177,11 @@ static void print_text(const struct crow_image *img, const struct lookup_options
 	crow_term_put(&term, CROW_PLAIN, 0, options->name);
 	fputs(" is service ", stdout);
 	crow_term_put(&term, CROW_BOLD, 0, crow_image_string(img, service->name));
-	printf(", port %u; %u of its %u instances are up\n", service->port,
-	       service->up4 + service->up6, service->count);
+	if (crow_view_is_waiting(service))
+		printf(", port %u; it has no list yet\n", service->port);
+	else
+		printf(", port %u; %u of its %u instances are up\n", service->port,
+		       service->up4 + service->up6, service->count);
 	if (count)
 		crow_view_put_head(&term, false);
 	for (size_t i = 0; i < count; i++)

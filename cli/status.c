@@ -192,7 +192,8 @@ static void count_instances(const struct show *show, uint32_t index, struct cens
 	}
 }
 
-/* "97 up, 2 ejected, 1 drained": nothing is said of what there is none of. */
+/* "97 up, 2 ejected, 1 drained": nothing is said of what there is none of. What is kept is picked,
+ * but nobody is to take it for well. */
 static unsigned put_census(const struct crow_term *term, unsigned at, const struct census *census)
 {
 	const struct {
@@ -200,8 +201,8 @@ static unsigned put_census(const struct crow_term *term, unsigned at, const stru
 		enum crow_tint tint;
 		const char *what;
 	} parts[] = {
-		{census->up, CROW_GOOD, "up"},
-		{census->kept, CROW_BAD, "of them seem down"},
+		{census->up - census->kept, CROW_GOOD, "up"},
+		{census->kept, CROW_BAD, "down, and picked all the same"},
 		{census->ejected, CROW_BAD, "ejected"},
 		{census->drained, CROW_WARN, "drained"},
 	};
@@ -340,8 +341,8 @@ static void put_daemon(const struct crow_term *term, const struct show *show)
 		at = crow_term_wrap(term, CROW_PLAIN, at, INDENT, text);
 		if (show->is_unheard)
 			at = crow_term_wrap(term, CROW_WARN, at, INDENT,
-					    ", but does not answer by HTTP: is it stuck, or in "
-					    "another network namespace?");
+					    ", but does not answer by HTTP (is it stuck, or in "
+					    "another network namespace?)");
 		at = crow_term_wrap(term, CROW_PLAIN, at, INDENT, "; ");
 	}
 	snprintf(text, sizeof(text), "generation %" PRIu64 ", published %s ago, in %s",

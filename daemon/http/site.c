@@ -67,7 +67,9 @@ static void answer_ready(struct visit *visit, struct crow_answer *out)
 		say(out, OK, "ready\n");
 		return;
 	}
-	snprintf(text, sizeof(text), "%zu services were not asked for yet, or are not shown yet\n",
+	snprintf(text, sizeof(text),
+		 waiting == 1 ? "%zu service was not asked for yet, or is not shown yet\n"
+			      : "%zu services were not asked for yet, or are not shown yet\n",
 		 waiting);
 	say(out, BUSY, text);
 }

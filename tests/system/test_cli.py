@@ -107,6 +107,39 @@ def test_status_tells_who_was_given_and_who_is_down(easim, running, crowfly):
     assert re.search(r"ejected +\d+ s +connect refused", crowfly("status", "svc_a").stdout)
 
 
+def test_status_of_a_service_that_waits(easim, daemon, crowfly):
+    easim.fault("status", "svc_b", status=500)
+    daemon.start()
+    daemon.wait_instances("svc_a", len(WEIGHTS))
+
+    def services():
+        told = json.loads(crowfly("status", "--json").stdout)["services"]
+        return {service["name"]: service for service in told}
+
+    eventually(lambda: services()["svc_b"]["failing_s"] is not None, what="an image after the poll")
+    told = services()
+    assert (told["svc_a"]["state"], told["svc_a"]["failing_s"]) == ("good", None)
+    assert (told["svc_b"]["state"], told["svc_b"]["stale"]) == ("waiting", False)
+    shown = crowfly("status").stdout
+    assert "svc_b  WAITING for its first list" in shown and "STALE" not in shown
+    assert "it has no list yet" in crowfly("lookup", "svc_b.eas.internal").stdout
+    lines = daemon.get("/metrics")[1].decode().splitlines()
+    assert 'crowfly_service_waiting{service="svc_b"} 1' in lines
+    assert 'crowfly_service_stale{service="svc_b"} 0' in lines
+
+
+def test_status_of_a_service_that_is_down(easim, running, crowfly):
+    for i in range(len(WEIGHTS)):
+        easim.kill("svc_a", i)
+
+    def are_down():
+        ask(running, NAME)
+        return f"svc_a  {len(WEIGHTS)} down, and picked all the same" in crowfly("status").stdout
+
+    eventually(are_down, what="all are down")
+    assert "1 of 2 services needs a look" in crowfly("status").stdout
+
+
 def test_status_without_pages_shows_the_snapshot(daemon, crowfly):
     daemon.set("http", listen="none")
     daemon.start()

@@ -125,8 +125,8 @@ def test_pages_that_are_not_ready(easim, daemon, doctor):
     daemon.start()
     daemon.wait_instances("svc_a", 4)
     verdict, text = doctor("--service", "svc_a").only("http")
-    assert verdict == "warn" and text.endswith("is not ready: 1 services were not asked for yet, or "
-                                               "are not shown yet")
+    assert verdict == "warn" and text.endswith("is not ready: 1 service was not asked for yet, or "
+                                               "is not shown yet")
 
 
 def test_another_server_in_the_place_of_the_pages(running, doctor):
@@ -181,6 +181,14 @@ def test_an_instance_that_refuses(easim, running, doctor):
     assert ("ok", "svc_a: 3 of 4 instances take connections") in found.of("instance")
     (failed,) = [pair for pair in found.of("instance") if pair[0] == "warn"]
     assert victim in failed[1] and "refuses" in failed[1]
+
+
+def test_the_same_step_is_told_once(easim, running, daemon):
+    for i in (0, 1):
+        easim.kill("svc_a", i)
+    done = run(BUILD / "crowfly", "doctor", "--service", "svc_a", "--runtime-dir", daemon.runtime_dir)
+    assert done.stdout.count("look at the instance's process") == 1
+    assert done.stdout.count("-> as above\n") == 1
 
 
 def test_below_crowfly_run(easim, running, doctor, own_library):

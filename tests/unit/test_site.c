@@ -88,12 +88,12 @@ static void test_ready(void **state)
 
 	(void)state;
 	open_place(&place, FIXTURE_CONFIG);
-	ASK(&place, .path = "/readyz");
+	assert_holds(ASK(&place, .path = "/readyz"), "2 services were");
 	assert_int_equal(place.answer.status, 503);
 	fixture_take(&place.fixture, "one", items, 1);
 	service = crow_table_find(&place.fixture.table, "two_b");
 	crow_table_fail(&place.fixture.table, service, CROW_POLL_CONNECT, "refused", NULL, SECOND);
-	assert_holds(ASK(&place, .path = "/readyz"), "1 services"); /* no image shows the list */
+	assert_holds(ASK(&place, .path = "/readyz"), "1 service was"); /* no image shows the list */
 	assert_int_equal(place.answer.status, 503);
 	publish(&place);
 	assert_string_equal(ASK(&place, .path = "/readyz"), "ready\n");
