@@ -44,6 +44,7 @@ struct builder {
 	const struct crow_table *table;
 	struct section zones, services, instances, uppers, guides, names;
 	struct section name_slots, address_slots, strings;
+	struct section parts; /* of the circle: of each instance of a service that may be picked */
 };
 
 static void builder_init(struct builder *b, const struct crow_table *table)
@@ -59,6 +60,7 @@ static void builder_init(struct builder *b, const struct crow_table *table)
 		.name_slots.record = sizeof(uint32_t),
 		.address_slots.record = sizeof(uint32_t),
 		.strings.record = 1,
+		.parts.record = sizeof(uint64_t),
 	};
 	append(&b->strings, 1); /* offset 0 is "" */
 }
@@ -83,6 +85,7 @@ static void builder_fini(struct builder *b)
 	list_sections(b, sections);
 	for (size_t i = 0; i < SECTIONS; i++)
 		free(sections[i]->data);
+	free(b->parts.data);
 }
 
 static uint32_t add_string(struct builder *b, const char *text)
@@ -162,16 +165,13 @@ static enum crow_snap_state state_of(const struct crow_service *service, size_t 
 	return crow_service_share(service, i) > 0 ? CROW_STATE_UP : CROW_STATE_EJECTED;
 }
 
-/* Its part of the circle stands in its upper until add_distribution() makes a point of it. */
 static void add_instance(struct builder *b, const struct run *run, size_t i)
 {
 	const struct crow_item *item = &run->service->list.items[i];
 	struct crow_snap_instance *instance = append(&b->instances, 1);
-	uint64_t *upper = append(&b->uppers, 1);
 
-	if (instance == NULL || upper == NULL)
+	if (instance == NULL)
 		return;
-	*upper = (uint64_t)item->weight * crow_service_share(run->service, i);
 	*instance = (struct crow_snap_instance){
 		.addr = item->addr,
 		.port = item->port,
@@ -180,6 +180,15 @@ static void add_instance(struct builder *b, const struct run *run, size_t i)
 		.service = run->index,
 		.app = run->apps[item->app],
 	};
+}
+
+static void add_part(struct builder *b, const struct run *run, size_t i)
+{
+	uint64_t *part = append(&b->parts, 1);
+
+	if (part != NULL)
+		*part = (uint64_t)run->service->list.items[i].weight *
+			crow_service_share(run->service, i);
 }
 
 enum group { GROUP_UP4, GROUP_UP6, GROUP_REST };
@@ -205,9 +214,11 @@ static void add_instances(struct builder *b, struct crow_snap_service *out, cons
 			if (group_of(run->service, i) != group)
 				continue;
 			counts[group]++;
-			if (group != GROUP_REST)
-				out->total_weight += list->items[i].weight;
 			add_instance(b, run, i);
+			if (group == GROUP_REST)
+				continue;
+			out->total_weight += list->items[i].weight;
+			add_part(b, run, i);
 		}
 	}
 	out->up4 = counts[GROUP_UP4];
@@ -247,15 +258,15 @@ static void add_tombstones(struct builder *b, const struct crow_service *service
 
 /* From parts w0, w1... to points: uppers[i] is the last one of the circle below the share
  * (w0 + ... + wi) / total, so the division rounds up. */
-static void fill_uppers(uint32_t up, uint64_t *uppers)
+static void fill_uppers(uint32_t up, const uint64_t *parts, uint64_t *uppers)
 {
 	unsigned __int128 sum = 0;
 	uint64_t total = 0;
 
 	for (uint32_t i = 0; i < up; i++)
-		total += uppers[i];
+		total += parts[i];
 	for (uint32_t i = 0; i < up; i++) {
-		sum += uppers[i];
+		sum += parts[i];
 		uppers[i] = (uint64_t)(((sum << 64) + total - 1) / total - 1);
 	}
 }
@@ -292,16 +303,22 @@ static void add_guide(struct builder *b, struct crow_snap_service *out, const ui
 
 static void add_distribution(struct builder *b, struct crow_snap_service *out)
 {
-	uint32_t up = out->up4 + out->up6;
+	const uint64_t *parts = (void *)b->parts.data;
+	uint32_t up = (uint32_t)b->parts.count;
 	uint64_t *uppers;
 
-	if (b->uppers.failed || b->instances.failed || up == 0)
+	b->parts.count = 0;
+	if (b->parts.failed || up == 0)
 		return;
-	uppers = (uint64_t *)(void *)b->uppers.data + out->first;
-	if (are_equal(up, uppers))
+	if (are_equal(up, parts)) {
 		out->flags |= CROW_SERVICE_EQUAL;
-	fill_uppers(up, uppers);
-	memset(uppers + up, 0, (out->count - up) * sizeof(*uppers));
+		return;
+	}
+	out->upper = (uint32_t)b->uppers.count;
+	uppers = append(&b->uppers, up);
+	if (uppers == NULL)
+		return;
+	fill_uppers(up, parts, uppers);
 	add_guide(b, out, uppers);
 }
 
@@ -592,9 +609,6 @@ static void collect(struct builder *b)
 	for (size_t i = 0; i < table->denial_count; i++)
 		add_name(b, table->denials[i].name, strlen(table->denials[i].name),
 			 table->denials[i].kind, CROW_SNAP_NONE);
-	/* uppers is parallel to instances, tombstones included. */
-	if (!b->instances.failed && b->instances.count > b->uppers.count)
-		append(&b->uppers, b->instances.count - b->uppers.count);
 	add_all_parents(b);
 	index_names(b);
 	index_addresses(b);

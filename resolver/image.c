@@ -58,8 +58,7 @@ static bool sections_fit(const struct crow_snap_header *h, const uint8_t *bytes)
 	       section_fits(&h->names, sizeof(struct crow_snap_name), h->size) &&
 	       section_fits(&h->name_slots, sizeof(uint32_t), h->size) &&
 	       section_fits(&h->address_slots, sizeof(uint32_t), h->size) &&
-	       section_fits(&h->strings, 1, h->size) && h->uppers.count == h->instances.count &&
-	       slots_fit(&h->name_slots, h->names.count) &&
+	       section_fits(&h->strings, 1, h->size) && slots_fit(&h->name_slots, h->names.count) &&
 	       slots_fit(&h->address_slots, h->instances.count) && h->strings.count > 0 &&
 	       bytes[h->strings.offset + h->strings.count - 1] == '\0';
 }
@@ -67,6 +66,7 @@ static bool sections_fit(const struct crow_snap_header *h, const uint8_t *bytes)
 static bool service_fits(const struct crow_snap_header *h, const struct crow_snap_service *service)
 {
 	uint64_t guides;
+	uint32_t up;
 
 	if (service->first > h->instances.count ||
 	    service->count > h->instances.count - service->first || service->up4 > service->count ||
@@ -74,8 +74,11 @@ static bool service_fits(const struct crow_snap_header *h, const struct crow_sna
 	    service->graves > h->instances.count - service->grave ||
 	    service->zone >= h->zones.count)
 		return false;
-	if (service->up4 + service->up6 == 0)
+	up = service->up4 + service->up6;
+	if (up == 0 || (service->flags & CROW_SERVICE_EQUAL))
 		return true;
+	if (service->upper > h->uppers.count || up > h->uppers.count - service->upper)
+		return false;
 	/* 1 to 31 bits: more would be more guides than a file of the largest size can hold, and a
 	 * shift by 64 bits is undefined. */
 	if (service->guide_bits < 1 || service->guide_bits > 31)

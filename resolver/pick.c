@@ -103,7 +103,7 @@ uint32_t crow_pick_at(const struct crow_image *img, uint32_t service_index, enum
 	if (service->flags & CROW_SERVICE_EQUAL)
 		return service->first + slice.begin + part_of(point, slice.end - slice.begin);
 	up = service->up4 + service->up6;
-	uppers = img->uppers + service->first;
+	uppers = img->uppers + service->upper;
 	guide = img->guides + service->guide;
 	point = scale_to_arc(uppers, slice, up, point);
 	bucket = point >> (64 - service->guide_bits);
@@ -187,7 +187,7 @@ static void take_out(struct rest *rest, uint32_t index)
 static void rest_init(struct rest *rest, const struct crow_image *img,
 		      const struct crow_snap_service *service, struct slice slice)
 {
-	const uint64_t *uppers = img->uppers + service->first;
+	const uint64_t *uppers = img->uppers + service->upper;
 	uint64_t start = slice.begin == 0 ? UINT64_MAX : uppers[slice.begin - 1], below = start;
 
 	rest->first = service->first + slice.begin;

@@ -96,10 +96,12 @@ const char *crow_view_standing(const struct crow_view_service *service)
 double crow_view_part(const struct crow_view *view, const struct crow_view_service *service,
 		      uint32_t i)
 {
-	const uint64_t *uppers = view->img->uppers + service->snap->first;
+	const uint64_t *uppers = view->img->uppers + service->snap->upper;
 
 	if (i >= service->up)
 		return 0;
+	if (service->snap->flags & CROW_SERVICE_EQUAL)
+		return 1.0 / service->up;
 	return (double)(uppers[i] - (i ? uppers[i - 1] : 0)) / 18446744073709551616.0;
 }
 

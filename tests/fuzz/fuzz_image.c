@@ -43,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memcpy(header, data, size);
 	if (size >= sizeof(*header)) {
+		header->version = CROW_SNAP_VERSION;
 		header->size = size;
 		header->checksum = crow_image_checksum(
 			&header->generation, size - offsetof(struct crow_snap_header, generation));

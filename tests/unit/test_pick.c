@@ -85,24 +85,32 @@ static void test_deviation(void **state)
 	assert_true(deviation(1000000, 42) <= 6);
 }
 
-/* Every edge between two instances: the uppers and the pick, which reads them where the weights
- * differ, and does without where they are equal. */
+/* The last point of the i-th of n equal parts: the largest p with p * n / 2^64 < i + 1. */
+static uint64_t equal_upper(uint32_t i, uint32_t n)
+{
+	return (uint64_t)((((unsigned __int128)(i + 1) << 64) - 1) / n);
+}
+
+/* Every edge between two instances. */
 static void check_every_edge(bool equal)
 {
 	const struct crow_image *img = &published->image;
 	const struct crow_snap_service *service = crow_image_service(img, 0);
 
 	assert_int_equal(!!(service->flags & CROW_SERVICE_EQUAL), equal);
+	assert_int_equal(img->header->uppers.count, equal ? 0 : service->up4);
 	for (uint32_t i = 0; i < service->up4; i++) {
-		uint64_t upper = img->uppers[service->first + i];
+		uint64_t upper =
+			equal ? equal_upper(i, service->up4) : img->uppers[service->upper + i];
 
 		assert_int_equal(crow_pick_at(img, 0, CROW_ANY, upper), service->first + i);
 		if (i + 1 < service->up4)
 			assert_int_equal(crow_pick_at(img, 0, CROW_ANY, upper + 1),
 					 service->first + i + 1);
+		else
+			assert_true(upper == UINT64_MAX);
 	}
 	assert_int_equal(crow_pick_at(img, 0, CROW_ANY, 0), service->first);
-	assert_int_equal(img->uppers[service->first + service->up4 - 1] == UINT64_MAX, 1);
 }
 
 static void test_every_point_agrees_with_the_distribution(void **state)
