@@ -4,47 +4,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/section.h"
 #include "resolver/name.h"
-
-/* ---- sections: arrays that grow, and remember that memory ran out ---- */
-
-struct section {
-	uint8_t *data;
-	size_t record; /* bytes of one */
-	size_t count, capacity;
-	bool failed;
-};
-
-/* Room for `more` records, zeroed, at the end; NULL without memory, then and ever after. */
-static void *append(struct section *section, size_t more)
-{
-	size_t needed = section->count + more;
-	uint8_t *at;
-
-	if (section->failed)
-		return NULL;
-	if (needed > section->capacity || section->data == NULL) {
-		size_t capacity = needed + needed / 2 + 16;
-		uint8_t *data = realloc(section->data, capacity * section->record);
-
-		if (data == NULL) {
-			section->failed = true;
-			return NULL;
-		}
-		section->data = data;
-		section->capacity = capacity;
-	}
-	at = section->data + section->count * section->record;
-	memset(at, 0, more * section->record);
-	section->count = needed;
-	return at;
-}
 
 struct builder {
 	const struct crow_table *table;
-	struct section zones, services, instances, uppers, guides, names;
-	struct section name_slots, address_slots, strings;
-	struct section parts; /* of the circle: of each instance of a service that may be picked */
+	struct crow_section zones, services, instances, uppers, guides, names;
+	struct crow_section name_slots, address_slots, strings;
+	struct crow_section
+		parts; /* of the circle: of each instance of a service that may be picked */
 };
 
 static void builder_init(struct builder *b, const struct crow_table *table)
@@ -62,15 +30,15 @@ static void builder_init(struct builder *b, const struct crow_table *table)
 		.strings.record = 1,
 		.parts.record = sizeof(uint64_t),
 	};
-	append(&b->strings, 1); /* offset 0 is "" */
+	crow_section_append(&b->strings, 1); /* offset 0 is "" */
 }
 
 /* The sections in the order of the header's fields, which is their order in the image. */
 #define SECTIONS 9
 
-static void list_sections(struct builder *b, struct section *out[SECTIONS])
+static void list_sections(struct builder *b, struct crow_section *out[SECTIONS])
 {
-	struct section *all[SECTIONS] = {
+	struct crow_section *all[SECTIONS] = {
 		&b->zones, &b->services,   &b->instances,     &b->uppers,  &b->guides,
 		&b->names, &b->name_slots, &b->address_slots, &b->strings,
 	};
@@ -80,12 +48,12 @@ static void list_sections(struct builder *b, struct section *out[SECTIONS])
 
 static void builder_fini(struct builder *b)
 {
-	struct section *sections[SECTIONS];
+	struct crow_section *sections[SECTIONS];
 
 	list_sections(b, sections);
 	for (size_t i = 0; i < SECTIONS; i++)
-		free(sections[i]->data);
-	free(b->parts.data);
+		crow_section_fini(sections[i]);
+	crow_section_fini(&b->parts);
 }
 
 static uint32_t add_string(struct builder *b, const char *text)
@@ -96,7 +64,7 @@ static uint32_t add_string(struct builder *b, const char *text)
 
 	if (size == 1)
 		return 0;
-	at = append(&b->strings, size);
+	at = crow_section_append(&b->strings, size);
 	if (at == NULL)
 		return 0;
 	memcpy(at, text, size);
@@ -106,16 +74,16 @@ static uint32_t add_string(struct builder *b, const char *text)
 /* ---- hash tables ---- */
 
 /* A power of two, at least a third of it free: linear probing then looks at two or three slots. */
-static bool make_slots(struct section *slots, size_t records)
+static bool make_slots(struct crow_section *slots, size_t records)
 {
 	size_t count = 8;
 
 	while (count < records + records / 2 + 1)
 		count *= 2;
-	return append(slots, count) != NULL;
+	return crow_section_append(slots, count) != NULL;
 }
 
-static uint32_t *find_free_slot(struct section *slots, uint64_t hash)
+static uint32_t *find_free_slot(struct crow_section *slots, uint64_t hash)
 {
 	uint32_t *all = (void *)slots->data;
 	uint64_t at = hash & (slots->count - 1);
@@ -142,7 +110,7 @@ static uint32_t add_zone(struct builder *b, const struct crow_source_config *sou
 			zone->timeout_ms = timeout_ms;
 		return i;
 	}
-	zone = append(&b->zones, 1);
+	zone = crow_section_append(&b->zones, 1);
 	if (zone == NULL)
 		return 0;
 	zone->timeout_ms = timeout_ms;
@@ -168,7 +136,7 @@ static enum crow_snap_state state_of(const struct crow_service *service, size_t 
 static void add_instance(struct builder *b, const struct run *run, size_t i)
 {
 	const struct crow_item *item = &run->service->list.items[i];
-	struct crow_snap_instance *instance = append(&b->instances, 1);
+	struct crow_snap_instance *instance = crow_section_append(&b->instances, 1);
 
 	if (instance == NULL)
 		return;
@@ -184,7 +152,7 @@ static void add_instance(struct builder *b, const struct run *run, size_t i)
 
 static void add_part(struct builder *b, const struct run *run, size_t i)
 {
-	uint64_t *part = append(&b->parts, 1);
+	uint64_t *part = crow_section_append(&b->parts, 1);
 
 	if (part != NULL)
 		*part = (uint64_t)run->service->list.items[i].weight *
@@ -236,7 +204,8 @@ static int compare_tombstones(const void *a, const void *b)
 static void add_tombstones(struct builder *b, const struct crow_service *service, uint32_t index)
 {
 	uint32_t grave = (uint32_t)b->instances.count;
-	struct crow_snap_instance *graves = append(&b->instances, service->tombstone_count);
+	struct crow_snap_instance *graves =
+		crow_section_append(&b->instances, service->tombstone_count);
 	struct crow_snap_service *out =
 		(struct crow_snap_service *)(void *)b->services.data + index;
 
@@ -290,7 +259,7 @@ static void add_guide(struct builder *b, struct crow_snap_service *out, const ui
 	/* A guide for two instances: a step of bisection costs less than the bytes to attach. */
 	while ((UINT64_C(2) << out->guide_bits) < up)
 		out->guide_bits++;
-	guide = append(&b->guides, (UINT64_C(1) << out->guide_bits) + 1);
+	guide = crow_section_append(&b->guides, (UINT64_C(1) << out->guide_bits) + 1);
 	if (guide == NULL)
 		return;
 	for (uint64_t bucket = 0; bucket < UINT64_C(1) << out->guide_bits; bucket++) {
@@ -315,7 +284,7 @@ static void add_distribution(struct builder *b, struct crow_snap_service *out)
 		return;
 	}
 	out->upper = (uint32_t)b->uppers.count;
-	uppers = append(&b->uppers, up);
+	uppers = crow_section_append(&b->uppers, up);
 	if (uppers == NULL)
 		return;
 	fill_uppers(up, parts, uppers);
@@ -358,7 +327,7 @@ static void add_service(struct builder *b, const struct crow_service *service, u
 		add_distribution(b, &out);
 	}
 	free((void *)(uintptr_t)run.apps);
-	at = append(&b->services, 1);
+	at = crow_section_append(&b->services, 1);
 	if (at != NULL)
 		*at = out;
 }
@@ -372,7 +341,7 @@ static void add_name(struct builder *b, const char *folded, size_t len, uint16_t
 
 	if (len == 0)
 		return;
-	name = append(&b->names, 1);
+	name = crow_section_append(&b->names, 1);
 	if (name == NULL)
 		return;
 	*name = (struct crow_snap_name){
@@ -446,7 +415,7 @@ static void add_parents(struct builder *b, uint32_t text, size_t len)
 		len -= (size_t)(dot + 1 - name);
 		if (!is_below_a_zone(b, dot + 1, len))
 			return;
-		parent = append(&b->names, 1);
+		parent = crow_section_append(&b->names, 1);
 		if (parent == NULL)
 			return;
 		*parent = (struct crow_snap_name){
@@ -559,7 +528,7 @@ static void index_addresses(struct builder *b)
 static void add_piece(struct builder *b, const char *text)
 {
 	size_t size = strlen(text);
-	char *at = append(&b->strings, size);
+	char *at = crow_section_append(&b->strings, size);
 
 	if (at != NULL)
 		memcpy(at, text, size);
@@ -586,7 +555,7 @@ static uint32_t add_faces(struct builder *b)
 
 	add_face(b, "dns=", &b->table->config->dns_listen);
 	add_face(b, " http=", &b->table->config->http_listen);
-	append(&b->strings, 1); /* the NUL */
+	crow_section_append(&b->strings, 1); /* the NUL */
 	return offset;
 }
 
@@ -620,7 +589,7 @@ static size_t align8(size_t size)
 }
 
 /* The size of the whole image; 0 if memory ran out or it is too large. */
-static size_t image_size(struct section *sections[SECTIONS])
+static size_t image_size(struct crow_section *sections[SECTIONS])
 {
 	size_t size = sizeof(struct crow_snap_header);
 
@@ -632,7 +601,7 @@ static size_t image_size(struct section *sections[SECTIONS])
 	return size <= CROW_SNAP_MAX_SIZE ? size : 0;
 }
 
-static void assemble(struct section *sections[SECTIONS], struct crow_snap_header *header)
+static void assemble(struct crow_section *sections[SECTIONS], struct crow_snap_header *header)
 {
 	struct crow_snap_section *out[SECTIONS] = {
 		&header->zones,      &header->services,      &header->instances,
@@ -658,7 +627,7 @@ static void assemble(struct section *sections[SECTIONS], struct crow_snap_header
 
 static struct crow_published *finish(struct builder *b, const struct crow_snap_header *header)
 {
-	struct section *sections[SECTIONS];
+	struct crow_section *sections[SECTIONS];
 	struct crow_published *published;
 	size_t size, marks = b->instances.count * sizeof(*published->given);
 

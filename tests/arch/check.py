@@ -23,13 +23,13 @@ LAYERS = {
 # The daemon's stations in the order of its data flow: a file may call only files of its own row and
 # of rows above it.
 DAEMON_ORDER = [
-    ["log", "counters", "timers", "loop", "notify", "cidr", "value", "watch"],
+    ["log", "counters", "timers", "loop", "notify", "cidr", "value", "watch",
+     "section"],
     ["config", "config_check", "config_draft", "config_ini", "config_print", "option"],
     ["list", "list_json"],
     ["table", "table_poll"],
     ["given"],
-    ["state", "publish", "runtime", "reports", "privilege",
-     "inherit"],
+    ["state", "publish", "runtime", "reports", "privilege", "inherit"],
     ["publisher", "saver"],
     ["upstream/*"],
     ["health/*"],
