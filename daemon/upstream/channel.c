@@ -227,28 +227,37 @@ static void on_socket_state(void *context, ares_socket_t fd, int readable, int w
 
 /* ---- the channel ---- */
 
+/* From 1.31 on c-ares has a cache of its own, whose answers come before ares_send() returns, when
+ * nobody could be told. It is off at 0 s. The library may be newer than the header that this is built
+ * with, which then has neither the bit nor the field: hence the zeros behind what it knows. */
+#ifndef ARES_OPT_QUERY_CACHE
+#define ARES_OPT_QUERY_CACHE (1 << 21)
+#endif
+struct options {
+	struct ares_options known;
+	uint8_t newer[64];
+};
+
 /* What every channel has. c-ares looks options up in files and the environment unless they are
  * given, so all of them are: no server is there by accident. */
 #define OPTIONS_GIVEN                                                                              \
 	(ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |                   \
 	 ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SORTLIST |              \
-	 ARES_OPT_SOCK_STATE_CB | ARES_OPT_EDNSPSZ | ARES_OPT_NOROTATE | ARES_OPT_RESOLVCONF)
+	 ARES_OPT_SOCK_STATE_CB | ARES_OPT_EDNSPSZ | ARES_OPT_NOROTATE | ARES_OPT_RESOLVCONF |     \
+	 ARES_OPT_QUERY_CACHE)
 
-static bool init(struct crow_channel *channel, struct ares_options *options)
+static bool init(struct crow_channel *channel, struct options *options)
 {
 	struct in_addr nobody = {0}; /* the servers are set afterwards, with their ports */
-	int given = OPTIONS_GIVEN;
+	struct ares_options *known = &options->known;
 
-	options->servers = &nobody;
-	options->nservers = 1;
-	options->sock_state_cb = on_socket_state;
-	options->sock_state_cb_data = channel;
-	options->ednspsz = CROW_CHANNEL_REPLY_MAX;
-	options->resolvconf_path = (char *)(uintptr_t) "/dev/null";
-#ifdef ARES_OPT_QUERY_CACHE /* 1.31: it has a cache of its own, which 0 s turns off */
-	given |= ARES_OPT_QUERY_CACHE;
-#endif
-	if (ares_init_options(&channel->ares, options, given) != ARES_SUCCESS)
+	known->servers = &nobody;
+	known->nservers = 1;
+	known->sock_state_cb = on_socket_state;
+	known->sock_state_cb_data = channel;
+	known->ednspsz = CROW_CHANNEL_REPLY_MAX;
+	known->resolvconf_path = (char *)(uintptr_t) "/dev/null";
+	if (ares_init_options(&channel->ares, known, OPTIONS_GIVEN) != ARES_SUCCESS)
 		return false;
 	ares_set_socket_functions(channel->ares, &socket_functions, channel);
 	return true;
@@ -273,7 +282,7 @@ static bool set_servers(struct crow_channel *channel, const struct crow_listen *
 	return ares_set_servers_ports(channel->ares, count > 0 ? nodes : NULL) == ARES_SUCCESS;
 }
 
-static struct crow_channel *channel_new(struct crow_loop *loop, struct ares_options *options,
+static struct crow_channel *channel_new(struct crow_loop *loop, struct options *options,
 					const struct crow_listen *servers, size_t count)
 {
 	struct crow_channel *channel = calloc(1, sizeof(*channel));
@@ -299,13 +308,13 @@ static struct crow_channel *channel_new(struct crow_loop *loop, struct ares_opti
 struct crow_channel *crow_channel_new(struct crow_loop *loop, const struct crow_listen *server,
 				      bool edns)
 {
-	struct ares_options options = {
-		.flags = ARES_FLAG_STAYOPEN | ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH |
-			 ARES_FLAG_NOALIASES | (edns ? ARES_FLAG_EDNS : 0),
-		.timeout = CROW_CHANNEL_PATIENCE_MS,
-		.tries = 1,
-		.ndots = 1,
-		.lookups = (char *)(uintptr_t) "b",
+	struct options options = {
+		.known.flags = ARES_FLAG_STAYOPEN | ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH |
+			       ARES_FLAG_NOALIASES | (edns ? ARES_FLAG_EDNS : 0),
+		.known.timeout = CROW_CHANNEL_PATIENCE_MS,
+		.known.tries = 1,
+		.known.ndots = 1,
+		.known.lookups = (char *)(uintptr_t) "b",
 	};
 
 	return channel_new(loop, &options, server, 1);
@@ -315,15 +324,15 @@ struct crow_channel *crow_channel_new_lookups(struct crow_loop *loop,
 					      const struct crow_resolv_conf *conf)
 {
 	char *domains[CROW_SEARCH_MAX];
-	struct ares_options options = {
-		.flags = ARES_FLAG_NOALIASES,
-		.timeout = LOOKUP_TIMEOUT_MS,
-		.tries = LOOKUP_TRIES,
-		.ndots = (int)conf->ndots,
-		.domains = domains,
-		.ndomains = (int)conf->search_count,
+	struct options options = {
+		.known.flags = ARES_FLAG_NOALIASES,
+		.known.timeout = LOOKUP_TIMEOUT_MS,
+		.known.tries = LOOKUP_TRIES,
+		.known.ndots = (int)conf->ndots,
+		.known.domains = domains,
+		.known.ndomains = (int)conf->search_count,
 		/* c-ares 1.18 leaks a query that there is no server for. */
-		.lookups = (char *)(uintptr_t)(conf->server_count > 0 ? "fb" : "f"),
+		.known.lookups = (char *)(uintptr_t)(conf->server_count > 0 ? "fb" : "f"),
 	};
 
 	for (size_t i = 0; i < conf->search_count; i++)
