@@ -254,9 +254,10 @@ static void put_facts(const struct crow_term *term, const struct show *show, uin
 	if (service->taken_wall_s != 0)
 		length += snprintf(text + length, sizeof(text) - (size_t)length, ", list of %s ago",
 				   age);
-	crow_view_age(told->polled_s, age);
-	if (told->polled_s >= 0)
+	if (told->polled_s >= 0) {
+		crow_view_age(told->polled_s, age);
 		snprintf(text + length, sizeof(text) - (size_t)length, ", polled %s ago", age);
+	}
 	fprintf(term->out, "%*s", INDENT, "");
 	crow_term_wrap(term, CROW_PLAIN, INDENT, INDENT, text);
 	fputc('\n', term->out);

@@ -49,7 +49,7 @@ double crow_view_share(const struct crow_snap_service *service,
 /* Whole seconds since then (CLOCK_BOOTTIME), never negative. */
 int64_t crow_view_seconds_since(int64_t boot_ns);
 
-/* "4 s", "12 min", "3 h", "9 d". */
+/* "4 s", "12 min", "3 h", "9 d"; seconds are not negative. */
 #define CROW_AGE_TEXT 32
 void crow_view_age(int64_t seconds, char out[CROW_AGE_TEXT]);
 
