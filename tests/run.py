@@ -13,11 +13,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"  # Debian's: the one that Debian's pytest and dnspython belong to
-JOBS = str(os.cpu_count() or 1)
+JOBS = os.cpu_count() or 1
+WORKERS = 2 * JOBS
 
 # Several times what they take on 2 cpus: a test that hangs is a failure, not the end of the run.
 PROGRAM_LIMIT_S = 120
@@ -93,9 +95,11 @@ def unit(build, name):
 
 
 def units(build):
+    names = sorted(source.stem for source in (TOP / "tests/unit").glob("test_*.c"))
     tally = Tally()
-    for source in sorted((TOP / "tests/unit").glob("test_*.c")):
-        tally.add(unit(build, source.stem))
+    with ThreadPoolExecutor(JOBS) as pool:
+        for one in pool.map(unit, [build] * len(names), names):
+            tally.add(one)
     return tally
 
 
@@ -127,7 +131,8 @@ def pytest(build, *arguments):
 
 
 def system(build):
-    return pytest(build, "-n", str(2 * int(JOBS)), "tests/system")
+    """More at once than there are cpus, as most tests wait most of the time."""
+    return pytest(build, "-n", str(WORKERS), "--dist", "loadgroup", "tests/system")
 
 
 def arch(build):
@@ -138,14 +143,14 @@ def arch(build):
         code, output = run(command)
         print(output.rstrip())
         tally.add(Tally(passed=code == 0, failed=code != 0))
-    tally.add(pytest(build, "tests/arch"))
+    tally.add(pytest(build, "-n", str(JOBS), "tests/arch"))
     return tally
 
 
 def make(build, *variables):
     """Builds everything that the suites need; ends the run if it does not build."""
     print(f"{build:12} build", flush=True)
-    code, output = run(["make", "--no-print-directory", "-j", JOBS, f"BUILD={build}", *variables,
+    code, output = run(["make", "--no-print-directory", "-j", str(JOBS), f"BUILD={build}", *variables,
                         "tests-built"], BUILD_LIMIT_S)
     if code != 0:
         print(output)

@@ -18,6 +18,8 @@ WARN, DRAINING, PAPER, PAPER_DARK = (
     (0x9A, 0x67, 0), (0x2F, 0x6F, 0xB0), (0xFB, 0xFB, 0xFA), (0x11, 0x13, 0x15))
 VOID = {"meta", "link", "input"}
 
+pytestmark = pytest.mark.xdist_group("page")  # one Chromium for all of them
+
 
 @pytest.fixture(scope="module")
 def browser():
