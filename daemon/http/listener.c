@@ -9,7 +9,9 @@
 
 #include "daemon/counters.h"
 
-#define BACKLOG 64
+/* Who finds no room sends its next SYN after 1 s (RFC 6298 2.1), and a hundred programs may ask the
+ * mirror in the same moment: as many as the system allows (net.core.somaxconn). */
+#define BACKLOG SOMAXCONN
 
 /* Connections taken in a turn: each gets a first look at once, which may mean a page to write. */
 #define ACCEPTS_MAX 8

@@ -1,11 +1,13 @@
 """The HTTP face of crowflyd, asked by Python's client."""
 
+import contextlib
 import http.client
 import json
 import shutil
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,16 @@ def test_health(running):
     assert (status, body) == (200, b"ok\n")
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_who_comes_in_the_same_moment_waits_for_no_second_syn(running):
+    """The kernel takes them while the daemon is busy with something else."""
+    crowd = 200
+    if int(Path("/proc/sys/net/core/somaxconn").read_text()) < crowd:
+        pytest.skip(f"net.core.somaxconn is less than {crowd}")
+    with running.stopped(), contextlib.ExitStack() as clients:
+        for _ in range(crowd):
+            clients.enter_context(socket.create_connection(running.http, timeout=BOUND_S))
 
 
 def test_status_document(running, easim):
