@@ -147,6 +147,7 @@ static enum MHD_Result answer(struct server *server, struct crow_guest *guest, c
 		.method = method,
 		.path = path,
 		.host = header(connection, MHD_HTTP_HEADER_HOST),
+		/* Of several lines the first counts; who has the list of another one gets it again. */
 		.if_none_match = header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH),
 		.query = argument(connection, "q"),
 		.page = argument(connection, "page"),
