@@ -58,7 +58,7 @@ struct crow_fetch {
 	char *body;
 	size_t size, capacity, body_max;
 	size_t ignored;   /* bytes of the body of an error */
-	int socket_errno; /* of a socket() that failed */
+	int socket_errno; /* of a socket that could not be opened, or not watched */
 	bool encoded;     /* a Content-Encoding was seen */
 	bool encoded_twice;
 	bool oversize;
@@ -129,6 +129,10 @@ static void name_timeout(const struct crow_fetch *fetch, char *out, size_t size)
 	long sent = 0;
 	const char *what = "no answer";
 
+	if (fetch->socket_errno != 0) {
+		name_errno(out, size, fetch->socket_errno);
+		return;
+	}
 	curl_easy_getinfo(fetch->easy, CURLINFO_REQUEST_SIZE, &sent);
 	if (sent == 0)
 		what = "no connection";
@@ -339,14 +343,32 @@ static void connection_free(struct connection *connection)
 	free(connection);
 }
 
+/* What its time-out is to be explained by; 0: by the network. libcurl (8.10) has handles of its own,
+ * that shut connections down, and those are no fetch. */
+static void set_socket_errno(CURL *easy, int error)
+{
+	char *fetch = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &fetch);
+	if (fetch)
+		((struct crow_fetch *)(void *)fetch)->socket_errno = error;
+}
+
+static void say_unwatched(struct crow_fetcher *fetcher, int error)
+{
+	if (crow_log_hourly(&fetcher->warned_ns, crow_now_ns()))
+		crow_log(CROW_LOG_WARNING, "cannot watch a connection to discovery: %s",
+			 strerror(error));
+}
+
 /* CURLMOPT_SOCKETFUNCTION. A descriptor that cannot be watched is no error here, which would end
  * all transfers: the one that it belongs to runs into its time-out. */
 static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *context, void *assigned)
 {
 	struct crow_fetcher *fetcher = context;
 	struct connection *connection = assigned;
+	int error;
 
-	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
 		connection_free(connection);
 		return 0;
@@ -356,10 +378,12 @@ static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *contex
 		return 0;
 	}
 	connection = connection_new(fetcher, fd, events_for(what));
+	error = connection ? 0 : errno;
+	set_socket_errno(easy, error);
 	if (connection)
 		curl_multi_assign(fetcher->multi, fd, connection);
-	else if (crow_log_hourly(&fetcher->warned_ns, crow_now_ns()))
-		crow_log(CROW_LOG_WARNING, "cannot watch a connection to discovery: %m");
+	else
+		say_unwatched(fetcher, error);
 	return 0;
 }
 

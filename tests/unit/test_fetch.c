@@ -552,6 +552,31 @@ static void test_no_descriptors_left(void **state)
 	server_stop(&server);
 }
 
+/* One descriptor for the socket, and none to watch it by. */
+static void test_one_descriptor_left(void **state)
+{
+	struct rlimit limit, one;
+	struct outcome outcome;
+	char url[64];
+	int fd, next;
+
+	(void)state;
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", dead_port(&fd));
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	next = dup(fd);
+	close(next);
+	one = limit;
+	one.rlim_cur = (rlim_t)next + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &one), 0);
+	outcome = fetch_url(url, 20, 100);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(outcome.answer.end, CROW_FETCH_TIMEOUT);
+	assert_string_equal(outcome.answer.cause, "too many open files");
+	free(outcome.body);
+	close(fd);
+}
+
 /* ---- hosts with a name ---- */
 
 static struct crow_fetch_answer fetch_host(const char *host, uint32_t timeout_ms)
@@ -687,6 +712,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_proxy_variables_are_ignored, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_no_descriptors_left, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_one_descriptor_left, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_host_by_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody_to_ask_for_a_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_silent_name_server, set_up, tear_down),
