@@ -284,25 +284,31 @@ static bool has_room(struct server *server)
 	       crow_guests_yielding(&server->guests, crow_now_ns());
 }
 
+/* In one of the library's turns an answer is written, in the next its exchange ends, and in the one
+ * after that the connection, if it is to: another one is in case the kernel tells of it late. */
+#define FAREWELL_TURNS 4
+
 /* An idle connection is closed when another one wants its place: whoever holds all of them and says
- * nothing keeps nobody out. Who waits for discovery gets the answer that there is so far. Each turn
- * takes one guest further, so that this ends. */
+ * nothing keeps nobody out. Who waits for discovery first gets the answer that there is so far. */
 static void make_room(struct server *server)
 {
-	struct crow_guest *guest;
 	int64_t now_ns = crow_now_ns();
+	struct crow_guest *guest = crow_guests_yielding(&server->guests, now_ns);
 
-	while (crow_guests_is_full(&server->guests) &&
-	       (guest = crow_guests_yielding(&server->guests, now_ns))) {
-		if (guest->suspended) {
-			guest->wait_ns = now_ns;
-			resume_one(guest);
-		} else {
-			crow_count(http_yielded);
-			dismiss(guest);
-		}
+	if (!crow_guests_is_full(&server->guests) || !guest)
+		return;
+	if (guest->suspended) {
+		guest->wait_ns = now_ns;
+		resume_one(guest);
 		turn(server);
 	}
+	/* Nobody comes in meanwhile: while the house is full, the guest is the same. */
+	if (crow_guests_is_full(&server->guests)) {
+		crow_count(http_yielded);
+		dismiss(guest);
+	}
+	for (int i = 0; i < FAREWELL_TURNS && crow_guests_is_full(&server->guests); i++)
+		turn(server);
 }
 
 /* Whoever reads a large answer for longest lets go of it when others need the memory. */

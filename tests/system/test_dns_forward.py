@@ -84,8 +84,8 @@ def forwarding(forward, upstream):
 def ask_many(daemon, names, rdtype="A"):
     """Asks for all of the names at once, each with id 7; the replies in the order they came."""
     with udp(daemon) as client:
-        for start in range(0, len(names), 100):  # not more than buffers hold
-            part = names[start : start + 100]
+        for start in range(0, len(names), 20):  # not so many that a slow upstream seems silent
+            part = names[start : start + 20]
             for name in part:
                 client.send(query(name, rdtype, identity=7))
             for _ in part:
