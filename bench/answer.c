@@ -105,7 +105,6 @@ static double cost_ns(const struct world *world, struct crow_answer_settings set
 			const struct query *query =
 				&world->queries[(uint64_t)i * 7919 % world->services];
 
-			settings.seq++;
 			crow_answer(query->bytes, query->size, false, &world->published->image,
 				    &settings, &parsed, &reply, &wanted);
 			sink = reply.size;
@@ -119,7 +118,8 @@ static void measure(const char *name, unsigned services, unsigned instances, boo
 {
 	static struct crow_host near;
 	struct crow_host_address address = {.addr = crow_addr_v4("\x0a\0\0\xfe"), .bits = 8};
-	struct crow_answer_settings settings = {.ttl_s = 1, .answers = 3, .seq = 12345};
+	static uint64_t sequences[CROW_SEQUENCES];
+	struct crow_answer_settings settings = {.ttl_s = 1, .answers = 3, .sequences = sequences};
 	struct world world = make_world(services, instances, mixed);
 
 	settings.given = world.published->given; /* as the daemon has it */

@@ -17,6 +17,9 @@
  * off for good (siglongjmp out of a handler, pthread_cancel): its set is given up. */
 #define STUCK_NS (10 * SECOND_NS)
 
+/* Of picks: half a KiB, for 63 services and all connects. */
+#define SEQUENCES 64
+
 /* 8 KiB: with 1000 addresses 1.5 % of all others look as if they were ours, and cost 30 ns more. */
 #define FILTER_BITS  65536
 #define FILTER_WORDS (FILTER_BITS / 64)
@@ -36,7 +39,7 @@ struct crow_current_set {
 	_Atomic int64_t looked_ns;  /* CLOCK_MONOTONIC_COARSE; relaxed, a hint */
 	_Atomic int64_t blocked_ns; /* since when updates fail to start, 0 = they do not */
 
-	_Atomic uint64_t seqs[2]; /* by picks; relaxed: any order of them will do */
+	_Atomic uint64_t seqs[SEQUENCES]; /* relaxed: any order of picks will do */
 
 	/* A bit for the hash of each address that any copy of this set ever had. Bits are set by
 	 * the holder of `updating` before the copy becomes current, and never cleared: so whoever
@@ -156,11 +159,13 @@ static void inherit(struct crow_current_set *set)
 static struct crow_current_set *set_new(void)
 {
 	struct crow_current_set *set = map_zero(sizeof(*set));
+	uint64_t start;
 
 	if (set == NULL)
 		return NULL;
-	for (int i = 0; i < 2; i++)
-		atomic_init(&set->seqs[i], random_start());
+	start = random_start();
+	for (uint64_t i = 0; i < SEQUENCES; i++)
+		atomic_init(&set->seqs[i], start + (i << 32)); /* far from each other */
 	atomic_init(&set->looked_ns, coarse_now_ns());
 	load(set, 1);
 	if (!atomic_load_explicit(&set->good, memory_order_relaxed))
@@ -323,7 +328,11 @@ void crow_current_leave(const struct crow_current *view)
 	atomic_fetch_sub_explicit(&view->set->readers[view->index], 1, memory_order_release);
 }
 
-uint64_t crow_current_next_seq(const struct crow_current *view, enum crow_current_picks picks)
+uint64_t crow_current_next_seq(const struct crow_current *view, uint32_t service_or_connects)
 {
-	return atomic_fetch_add_explicit(&view->set->seqs[picks], 1, memory_order_relaxed);
+	uint32_t which = service_or_connects == CROW_CURRENT_CONNECTS
+				 ? SEQUENCES - 1
+				 : service_or_connects % (SEQUENCES - 1);
+
+	return atomic_fetch_add_explicit(&view->set->seqs[which], 1, memory_order_relaxed);
 }

@@ -52,11 +52,10 @@ bool crow_current_is(enum crow_current_age age);
 bool crow_current_enter(struct crow_current *view, enum crow_current_age age);
 void crow_current_leave(const struct crow_current *view);
 
-/* Look-ups and connects come in any order, and a sequence is even only for who takes all of it. */
-enum crow_current_picks { CROW_CURRENT_LOOKUPS, CROW_CURRENT_CONNECTS };
-
-/* The next number of this process's sequence of such picks, which starts at random, and anew in a
- * child. */
-uint64_t crow_current_next_seq(const struct crow_current *view, enum crow_current_picks picks);
+/* The next number of one of this process's sequences of picks, which start at random, and anew in a
+ * child. A sequence is even only for who takes all of it (resolver/pick.h): the look-ups of a service
+ * have one, or share it where services are many; connects have their own. */
+#define CROW_CURRENT_CONNECTS UINT32_MAX
+uint64_t crow_current_next_seq(const struct crow_current *view, uint32_t service_or_connects);
 
 #endif

@@ -66,7 +66,7 @@ static bool answer_from(const struct crow_current *view, uint32_t index, enum cr
 	/* With nobody to pick there is nothing to say that libc could not say better. */
 	if (service == NULL || service->up4 + service->up6 == 0)
 		return false;
-	point = crow_pick_point(crow_current_next_seq(view, CROW_CURRENT_LOOKUPS));
+	point = crow_pick_point(crow_current_next_seq(view, index));
 	out->count = 0;
 	pick_addresses(view, index, family, point, out);
 	if (out->count == 0 && otherwise != family)

@@ -4,6 +4,10 @@
  * of n times the golden ratio. A pure function of a counter: no lock, one draw a pick, and the
  * count of every instance stays within a few picks of its share, for ever.
  *
+ * That holds for who takes every number. Of every 34th, say, because 34 services are asked in turn,
+ * the points are a hundredth of the circle apart, and ten in a row are one instance's: so each
+ * service needs a counter of its own.
+ *
  * A point is a place on the circle of 2^64. Where instances must be avoided, further points are
  * drawn by a hash: taking "the next" instance would double its neighbour's load.
  */

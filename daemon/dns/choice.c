@@ -163,7 +163,7 @@ void crow_choice_addresses(const struct crow_image *img, uint32_t index, enum cr
 	const struct crow_snap_service *service = crow_image_service(img, index);
 	size_t most = want * DRAWS < CROW_PICK_SEVERAL_MAX ? want * DRAWS : CROW_PICK_SEVERAL_MAX;
 	struct filter filter = {.img = img, .settings = settings, .v4 = family == CROW_V4};
-	uint64_t point = crow_pick_point(settings->seq);
+	uint64_t point = crow_pick_point(crow_settings_next_seq(settings, index, family));
 	uint32_t drawn[CROW_PICK_SEVERAL_MAX];
 	size_t count = 0, seen = 0;
 

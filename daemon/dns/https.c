@@ -33,8 +33,8 @@ void crow_https_put(struct crow_reply *reply, const struct crow_image *img, uint
 		    const struct crow_answer_settings *settings)
 {
 	uint32_t picks[CROW_PICK_SEVERAL_MAX];
-	size_t count = crow_choice_instances(img, service, CROW_ANY, settings->seq,
-					     settings->answers, picks);
+	uint64_t seq = crow_settings_next_seq(settings, service, CROW_ANY);
+	size_t count = crow_choice_instances(img, service, CROW_ANY, seq, settings->answers, picks);
 	const char *zone = crow_target_zone(img, service);
 
 	for (size_t i = 0; i < count; i++) {

@@ -5,6 +5,7 @@
 
 #include "daemon/counters.h"
 #include "daemon/dns/tally.h"
+#include "resolver/name.h"
 
 static void count_query(const struct crow_query *query)
 {
@@ -49,6 +50,15 @@ void crow_responder_end(struct crow_responder *responder)
 	crow_reader_release(&responder->reader);
 }
 
+/* Addresses of others' names take turns, too; each name and type has a counter, or shares it by
+ * chance. */
+static uint64_t next_turn(struct crow_responder *responder, const struct crow_query *query)
+{
+	uint64_t hash = crow_name_hash(query->text, query->text_size);
+
+	return responder->sequences[(hash + query->type) % CROW_SEQUENCES]++;
+}
+
 enum crow_exit crow_responder_ask(struct crow_responder *responder, const uint8_t *bytes,
 				  size_t size, bool stream, const struct crow_asker *asker,
 				  struct crow_reply *reply)
@@ -58,7 +68,6 @@ enum crow_exit crow_responder_ask(struct crow_responder *responder, const uint8_
 	enum crow_exit exit;
 
 	responder->taken++;
-	responder->settings.seq = responder->seq++;
 	exit = crow_answer(bytes, size, stream, responder->img, &responder->settings, &query, reply,
 			   &wanted);
 	if (exit == CROW_EXIT_DROP) {
@@ -68,8 +77,8 @@ enum crow_exit crow_responder_ask(struct crow_responder *responder, const uint8_
 	if (query.name_size > 0)
 		count_query(&query);
 	if (exit == CROW_EXIT_ELSEWHERE)
-		return crow_forward_ask(responder->forward, &query, asker, responder->settings.seq,
-					reply)
+		return crow_forward_ask(responder->forward, &query, asker,
+					next_turn(responder, &query), reply)
 			       ? CROW_EXIT_REPLY
 			       : CROW_EXIT_WAIT;
 	if (exit == CROW_EXIT_WAIT) {
@@ -93,7 +102,6 @@ static void settle(struct crow_responder *responder, struct crow_wait *wait, int
 	struct crow_wanted wanted;
 	enum crow_exit exit;
 
-	responder->settings.seq = responder->seq++;
 	exit = crow_answer_query(&wait->query, responder->img, &responder->settings, &reply,
 				 &wanted);
 	if (exit == CROW_EXIT_WAIT && now_ns < wait->deadline_ns)
@@ -101,7 +109,7 @@ static void settle(struct crow_responder *responder, struct crow_wait *wait, int
 	crow_waits_remove(&responder->waits, wait);
 	if (exit == CROW_EXIT_ELSEWHERE) { /* a reload has taken the zone from us */
 		if (!crow_forward_ask(responder->forward, &wait->query, &wait->asker,
-				      responder->settings.seq, &reply))
+				      next_turn(responder, &wait->query), &reply))
 			return;
 	} else {
 		if (exit == CROW_EXIT_WAIT)
@@ -137,9 +145,14 @@ static void on_deadline(struct crow_timer *timer, int64_t now_ns)
 void crow_responder_init(struct crow_responder *responder, struct crow_loop *loop,
 			 struct crow_publisher *publisher, const char *runtime_dir)
 {
+	uint64_t start;
+
 	/* Never short for 8 bytes, and after boot it does not block (getrandom(2)). */
-	if (getrandom(&responder->seq, sizeof(responder->seq), 0) < 0)
-		responder->seq = (uint64_t)crow_now_ns();
+	if (getrandom(&start, sizeof(start), 0) < 0)
+		start = (uint64_t)crow_now_ns();
+	for (uint64_t i = 0; i < CROW_SEQUENCES; i++)
+		responder->sequences[i] = start + (i << 32); /* far from each other */
+	responder->settings.sequences = responder->sequences;
 	crow_reader_init(&responder->reader, publisher);
 	responder->waits.loop = loop;
 	responder->waits.timer.on_due = on_deadline;

@@ -19,7 +19,8 @@ struct crow_responder {
 	_Atomic bool https;
 
 	uint64_t taken; /* queries */
-	uint64_t seq;   /* starts at random: two daemons must not begin with the same instance */
+	/* Start at random: two daemons must not begin with the same instance. */
+	uint64_t sequences[CROW_SEQUENCES];
 	struct crow_reader reader;
 	const struct crow_image *img; /* between begin and end */
 	struct crow_answer_settings settings;

@@ -154,7 +154,7 @@ void crow_srv_put(struct crow_reply *reply, const struct crow_query *query,
 	struct ring ring;
 	uint32_t most, reach;
 
-	if (!ring_init(&ring, img, service, settings->seq))
+	if (!ring_init(&ring, img, service, crow_settings_next_seq(settings, service, CROW_ANY)))
 		return;
 	/* A bound from the smallest record, so that a large service costs no more than a reply. */
 	most = (uint32_t)(crow_reply_room(reply) /

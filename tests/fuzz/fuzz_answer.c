@@ -65,8 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct crow_published *image;
 	static uint8_t bytes[CROW_QUERY_TCP_MAX];
+	static uint64_t sequences[CROW_SEQUENCES];
 	struct crow_answer_settings settings = {
-		.ttl_s = 1, .answers = 32, .https = true, .seq = size};
+		.ttl_s = 1, .answers = 32, .https = true, .sequences = sequences};
 	struct crow_reply reply = {.bytes = bytes, .capacity = CROW_QUERY_UDP_MAX};
 	struct crow_wanted wanted;
 	struct crow_query query;

@@ -207,6 +207,20 @@ def test_34_sets_turn(forwarding, upstream, rdtype):
     assert firsts == set(hosts)
 
 
+def test_34_sets_turn_for_who_asks_for_both_families(forwarding, upstream):
+    """As getaddrinfo() does: with one counter, A would always find it even, and begin with the same."""
+    hosts = ["10.0.0.1", "10.0.0.2"]
+    upstream.on(NAME, answer(*(f"9 A {host}" for host in hosts)))
+    upstream.on(NAME, answer("9 AAAA 2001:db8::1", "9 AAAA 2001:db8::2"), rdtype="AAAA")
+    ask(forwarding, NAME, "A")
+    ask(forwarding, NAME, "AAAA")
+    firsts = []
+    for _ in range(6):
+        firsts.append(addresses(ask(forwarding, NAME, "A"))[0])
+        ask(forwarding, NAME, "AAAA")
+    assert firsts in (hosts * 3, hosts[::-1] * 3)
+
+
 def test_34_do_and_cd_are_other_questions(forwarding, upstream):
     upstream.on(NAME, RIGHT)
     cd = dns.flags.RD | dns.flags.CD

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "daemon/dns/answer.h"
+#include "daemon/dns/choice.h"
 #include "daemon/dns/txt.h"
 #include "tests/unit/fixture.h"
 
@@ -50,6 +51,7 @@ void *realloc(void *old, size_t size)
 /* ---- the world ---- */
 
 static struct crow_published *published;
+static uint64_t sequences[CROW_SEQUENCES];
 static struct crow_answer_settings settings;
 
 static double even(unsigned i)
@@ -295,7 +297,7 @@ static void ask_bytes(const struct message *m, bool stream)
 static void ask_raw(const struct message *m)
 {
 	settings = (struct crow_answer_settings){
-		.ttl_s = 7, .answers = 3, .seq = settings.seq + 1, .given = published->given};
+		.ttl_s = 7, .answers = 3, .sequences = sequences, .given = published->given};
 	ask_bytes(m, false);
 }
 
@@ -319,7 +321,7 @@ static void ask_stream(const char *name, unsigned type)
 	struct message m = question(name, type);
 
 	settings = (struct crow_answer_settings){
-		.ttl_s = 7, .answers = 3, .seq = settings.seq + 1, .given = published->given};
+		.ttl_s = 7, .answers = 3, .sequences = sequences, .given = published->given};
 	ask_bytes(&m, true);
 }
 
@@ -421,6 +423,46 @@ static void test_first_addresses_follow_the_weights(void **state)
 	assert_in_range(counts[2], 994, 1006);
 	assert_in_range(counts[3], 494, 506);
 	assert_in_range(counts[4], 94, 106);
+}
+
+/* As monitoring asks for all services of a host, again and again: with one counter for all of them,
+ * each of 34 services would name the same of four instances 19 times in a row. */
+static void test_services_that_are_asked_in_turn(void **state)
+{
+	static const struct fixture_item items[] = {
+		{"10.0.0.1", 1, 1}, {"10.0.0.2", 1, 1}, {"10.0.0.3", 1, 1}, {"10.0.0.4", 1, 1}};
+	enum { SERVICES = 34, ROUNDS = 100 };
+	char config[1024] = "[source s]\nendpoint=http://127.0.0.1:1\nservices=s0", name[8];
+	uint32_t last[SERVICES], counts[SERVICES][4] = {{0}};
+	struct crow_published *many;
+	struct crow_choice choice;
+	struct fixture f;
+
+	(void)state;
+	for (unsigned s = 1; s < SERVICES; s++)
+		snprintf(config + strlen(config), sizeof(config) - strlen(config), ",s%u", s);
+	fixture_init(&f, config);
+	for (unsigned s = 0; s < SERVICES; s++) {
+		snprintf(name, sizeof(name), "s%u", s);
+		fixture_take(&f, name, items, 4);
+	}
+	many = fixture_build(&f);
+	settings = (struct crow_answer_settings){.sequences = sequences, .given = many->given};
+	for (unsigned i = 0; i < ROUNDS * SERVICES; i++) {
+		unsigned s = i % SERVICES;
+
+		crow_choice_addresses(&many->image, s, CROW_V4, &settings, 1, &choice);
+		assert_int_equal(choice.count, 1);
+		if (i >= SERVICES)
+			assert_int_not_equal(choice.instances[0], last[s]);
+		last[s] = choice.instances[0];
+		counts[s][last[s] - many->image.services[s].first]++;
+	}
+	for (unsigned s = 0; s < SERVICES; s++)
+		for (unsigned i = 0; i < 4; i++)
+			assert_in_range(counts[s][i], ROUNDS / 4 - 2, ROUNDS / 4 + 2);
+	free(many);
+	fixture_fini(&f);
 }
 
 static void test_an_address_is_said_once(void **state)
@@ -751,7 +793,7 @@ static void ask_https(const char *name)
 	struct message m = question(name, HTTPS);
 
 	settings = (struct crow_answer_settings){
-		.ttl_s = 7, .answers = 3, .https = true, .seq = settings.seq + 1};
+		.ttl_s = 7, .answers = 3, .https = true, .sequences = sequences};
 	ask_bytes(&m, false);
 }
 
@@ -1406,8 +1448,10 @@ static void test_what_is_given_is_marked(void **state)
 		struct message m = question(cases[i].name, cases[i].type);
 		unsigned picks = 0, named = 0;
 
-		settings = (struct crow_answer_settings){
-			.ttl_s = 7, .answers = 3, .given = published->given};
+		settings = (struct crow_answer_settings){.ttl_s = 7,
+							 .answers = 3,
+							 .sequences = sequences,
+							 .given = published->given};
 		ask_bytes(&m, false);
 		for (uint32_t k = 0; k < published->image.header->instances.count; k++) {
 			uint32_t mark = published->given[k].named;
@@ -1448,7 +1492,6 @@ static void test_nothing_is_allocated(void **state)
 		for (size_t t = 0; t < 5; t++) {
 			struct message m = question(names[i], types[t]);
 
-			settings.seq++;
 			crow_answer(m.bytes, m.size, false, &published->image, &settings,
 				    &reply.query, &out, &reply.wanted);
 		}
@@ -1461,6 +1504,7 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_case_is_echoed),
 		cmocka_unit_test(test_first_addresses_follow_the_weights),
+		cmocka_unit_test(test_services_that_are_asked_in_turn),
 		cmocka_unit_test(test_an_address_is_said_once),
 		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_other_types_are_nodata),

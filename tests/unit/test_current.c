@@ -245,6 +245,24 @@ static void test_a_reader_that_never_leaves_stops_updates_for_a_while_only(void 
 	assert_int_equal(look(CROW_CURRENT_NOW), 22);
 }
 
+/* However many others come between. */
+static void test_each_service_has_its_own_sequence(void **state)
+{
+	struct crow_current reader;
+	uint64_t seq;
+
+	(void)state;
+	publish(13);
+	assert_int_equal(look(CROW_CURRENT_NOW), 13);
+	assert_true(crow_current_enter(&reader, CROW_CURRENT_NOW));
+	seq = crow_current_next_seq(&reader, 5);
+	crow_current_next_seq(&reader, 6);
+	crow_current_next_seq(&reader, 62);
+	crow_current_next_seq(&reader, CROW_CURRENT_CONNECTS);
+	assert_int_equal(crow_current_next_seq(&reader, 5), seq + 1);
+	crow_current_leave(&reader);
+}
+
 static void test_a_child_starts_anew(void **state)
 {
 	struct crow_current parent, reader;
@@ -260,8 +278,7 @@ static void test_a_child_starts_anew(void **state)
 		bool good = look(CROW_CURRENT_NOW) == 14 &&
 			    crow_current_enter(&child, CROW_CURRENT_NOW) &&
 			    child.set != reader.set &&
-			    crow_current_next_seq(&child, CROW_CURRENT_LOOKUPS) !=
-				    crow_current_next_seq(&reader, CROW_CURRENT_LOOKUPS);
+			    crow_current_next_seq(&child, 0) != crow_current_next_seq(&reader, 0);
 
 		crow_current_leave(&reader); /* entered before the fork: no harm */
 		crow_current_leave(&child);
@@ -390,6 +407,7 @@ int main(void)
 		cmocka_unit_test(test_an_age_of_a_tick),
 		cmocka_unit_test(test_an_age_of_a_second),
 		cmocka_unit_test(test_a_reader_that_never_leaves_stops_updates_for_a_while_only),
+		cmocka_unit_test(test_each_service_has_its_own_sequence),
 		cmocka_unit_test(test_a_child_starts_anew),
 		cmocka_unit_test(test_a_child_without_a_file_has_its_parents_image),
 		cmocka_unit_test(test_a_set_given_up_leaves_its_image_to_the_next),

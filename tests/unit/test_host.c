@@ -185,12 +185,14 @@ static const struct crow_addr *address_of(uint32_t pick)
 /* What a client uses first that sorts stably by rule 9. */
 static void count_firsts(enum crow_family family, const struct crow_host *known)
 {
-	struct crow_answer_settings settings = {.host = known, .given = published->given};
+	uint64_t sequences[CROW_SEQUENCES] = {0};
+	struct crow_answer_settings settings = {
+		.host = known, .sequences = sequences, .given = published->given};
 	struct crow_choice choice;
 
 	memset(counts, 0, sizeof(counts));
 	total = 0;
-	for (settings.seq = 0; settings.seq < PICKS; settings.seq++) {
+	for (unsigned pick = 0; pick < PICKS; pick++) {
 		size_t best = 0;
 
 		crow_choice_addresses(&published->image, family == CROW_V6, family, &settings, 3,
