@@ -263,13 +263,32 @@ static void put_state(const struct crow_term *term, const struct crow_snap_insta
 /* More than any reason has. */
 #define WHY_MAX 200
 
+/* Why it is in that state, and its label, if there is room for the whole of it. */
+static void put_why(const struct crow_term *term, unsigned at, enum crow_tint tint,
+		    const char *reason, const char *app)
+{
+	char why[WHY_MAX + 1];
+
+	if (!*reason) {
+		crow_term_put_last(term, CROW_PLAIN, at, app);
+		return;
+	}
+	snprintf(why, sizeof(why), "%s", reason);
+	crow_term_put_last(term, tint, at, why);
+	at += (unsigned)strlen(why);
+	if (!*app || (term->columns && at + strlen(", ") + strlen(app) > term->columns))
+		return;
+	fputs(", ", term->out);
+	crow_term_put_last(term, CROW_PLAIN, at + (unsigned)strlen(", "), app);
+}
+
 void crow_view_put_instance(const struct crow_term *term, const struct crow_image *img,
 			    const struct crow_snap_service *service,
 			    const struct crow_snap_instance *instance,
 			    const struct crow_story_instance *told)
 {
 	unsigned at = told ? TOLD_COLUMNS : PLAIN_COLUMNS;
-	char endpoint[CROW_ENDPOINT_TEXT], why[WHY_MAX + 3] = "";
+	char endpoint[CROW_ENDPOINT_TEXT];
 
 	crow_addr_format(&instance->addr, instance->port, endpoint);
 	if (strlen(endpoint) > ADDRESS_COLUMNS)
@@ -282,10 +301,7 @@ void crow_view_put_instance(const struct crow_term *term, const struct crow_imag
 	put_state(term, instance, told);
 	if (told)
 		put_since(term, told);
-	if (told && *told->why)
-		snprintf(why, sizeof(why), "%.*s, ", WHY_MAX, told->why);
-	crow_term_put_last(term, crow_view_tint(instance), at, why);
-	crow_term_put_last(term, CROW_PLAIN, at + (unsigned)strlen(why),
-			   crow_image_string(img, instance->app));
+	put_why(term, at, crow_view_tint(instance), told ? told->why : "",
+		crow_image_string(img, instance->app));
 	fputc('\n', term->out);
 }
