@@ -79,12 +79,15 @@ bool crow_pending_open(void)
 		return false;
 	}
 	table = memory;
+	atomic_init(&table->pid, getpid());
 	crow_pending_word = &table->activity;
 	return true;
 }
 
-/* held: how many slots the caller holds. A child of vfork may find its parent's table unused and
- * take it: then the parent takes it back as soon as no slot is in use. */
+/* held: how many slots the caller holds. What a child of vfork left in a table would stay there: the
+ * table is its parent's, whether in use or not. Where the parent is itself a forked child that had no
+ * use for one yet, the child may find it nobody's, and takes it: then the parent takes it back as soon
+ * as no slot is in use. */
 static bool is_own_table(unsigned held)
 {
 	int own = getpid();
@@ -92,7 +95,7 @@ static bool is_own_table(unsigned held)
 
 	if (pid == own)
 		return true;
-	if (pid != 0 && (crow_pending_activity() & 0xffffffff) != held)
+	if (pid != 0 && (pid == getppid() || (crow_pending_activity() & 0xffffffff) != held))
 		return false;
 	return atomic_compare_exchange_strong(&table->pid, &pid, own) || pid == own;
 }

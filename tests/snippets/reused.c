@@ -1,7 +1,8 @@
 /* HOW IP PORT: a connect is under way; its descriptor becomes another socket's, by close_range,
  * dup2 (over it), close (as a raw system call), or vfork (a child that replaces it, in its own
  * table); or the program goes on by exec. Then the program waits for longer than an attempt may
- * take: the other socket, which is connected, has to stay as it is. */
+ * take: the other socket, which is connected, has to stay as it is. With leave, there is a child of
+ * vfork first, which ends while a connect of its own is under way. */
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,6 +39,19 @@ static void vfork_child(int fd, int other)
 	MUST(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 }
 
+static void child_that_leaves(const struct sockaddr_in *addr)
+{
+	int status;
+	pid_t child = vfork();
+
+	if (child == 0) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+		_exit(connect_to(fd, addr) < 0 && errno == EINPROGRESS ? 0 : 1);
+	}
+	MUST(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+}
+
 static void check_pair(int one, int other)
 {
 	char byte = 'x';
@@ -68,6 +82,8 @@ int main(int argc, char **argv)
 	if (argc == 5)
 		return wait_for_it(atoi(argv[4]));
 	connected_pair(pair);
+	if (strcmp(argv[1], "leave") == 0)
+		child_that_leaves(&addr);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	begin_connect(fd, &addr);
 	if (strcmp(argv[1], "exec") == 0) {
@@ -76,6 +92,8 @@ int main(int argc, char **argv)
 		execl("/proc/self/exe", argv[0], argv[1], argv[2], argv[3], number, NULL);
 		MUST(0);
 	}
+	if (strcmp(argv[1], "leave") == 0)
+		return wait_for_it(fd);
 	if (strcmp(argv[1], "vfork") == 0) {
 		vfork_child(fd, pair[0]);
 		check_pair(pair[0], pair[1]);

@@ -144,11 +144,12 @@ def test_another_socket_at_the_same_number_is_not_touched(loaded, easim, how, do
     assert found[1:] == ["pair works", "TCP_USER_TIMEOUT 0"]
 
 
-def test_a_vfork_child_changes_nothing_for_its_parent(loaded, easim):
+@pytest.mark.parametrize("how", ["vfork", "leave"])
+def test_a_vfork_child_changes_nothing_for_its_parent(loaded, easim, how):
     here = endpoints(easim)
-    usual = bare("reused", "vfork", *here[0])
+    usual = bare("reused", how, *here[0])
     easim.blackhole("svc_a", 0)
-    found = loaded("reused", "vfork", *here[0])
+    found = loaded("reused", how, *here[0])
     assert peer_of(found) in here[1:]
     assert without_peer(found) == without_peer(usual)
 
