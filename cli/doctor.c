@@ -131,40 +131,69 @@ static bool look_at_snapshot(struct crow_doctor *doctor, struct crow_copy *copy)
 /* Services whose last poll is asked for: what fails, fails alike as a rule. */
 #define POLLS_MAX 8u
 
-/* What the last poll of it brought, if crowflyd tells: ": http://...: answered 404". */
-#define POLL_TEXT 512
-static void get_poll(struct crow_doctor *doctor, const char *name, char out[POLL_TEXT])
+/* What to do where no list has come, by the outcome of the last poll (docs/api.md). */
+static const char *next_without_list(const char *outcome)
 {
-	struct crow_story_service told = {.detail = ""};
+	static const struct {
+		const char *outcome, *next;
+	} steps[] = {
+		{"unknown", "is that its name in discovery, and is this its endpoint?"},
+		{"connect",
+		 "does this host reach the endpoint? look at address, route, security group"},
+		{"timeout",
+		 "does this host reach the endpoint? look at address, route, security group"},
+		{"empty", "start an instance of it, or give one a weight above 0"},
+		{"refused", "discovery answers, but crowflyd does not believe the list: where its "
+			    "addresses are right, let accept= of the source cover them"},
+	};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++)
+		if (strcmp(outcome, steps[i].outcome) == 0)
+			return steps[i].next;
+	return "is the name right, and does this host reach the endpoint? crowflyd's log has every "
+	       "change";
+}
+
+/* The last poll of a service, if crowflyd tells. */
+struct last_poll {
+	char text[512];   /* ": http://...: answered 404", or "" */
+	const char *next; /* what to do if it was to be the first list */
+};
+
+static void get_poll(struct crow_doctor *doctor, const char *name, struct last_poll *out)
+{
+	struct crow_story_service told = {.outcome = "", .detail = ""};
 	struct crow_story *story = NULL;
 
 	if (doctor->pages_answer && doctor->polls_told++ < POLLS_MAX)
 		story = crow_story_load(doctor->img, name);
 	crow_story_service(story, name, &told);
-	snprintf(out, POLL_TEXT, "%s%s", *told.detail ? ": " : "", told.detail);
+	snprintf(out->text, sizeof(out->text), "%s%s", *told.detail ? ": " : "", told.detail);
+	out->next = next_without_list(told.outcome);
 	crow_story_free(story);
 }
 
 static void look_at_service(struct crow_doctor *doctor, const struct crow_snap_service *service)
 {
 	const char *name = crow_image_string(doctor->img, service->name);
-	char age[CROW_AGE_TEXT], poll[POLL_TEXT];
+	char age[CROW_AGE_TEXT];
+	struct last_poll poll;
 
 	if (crow_view_is_waiting(service)) {
-		get_poll(doctor, name, poll);
-		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "service",
-			     "is the name right, and does this host reach the endpoint? crowflyd's "
-			     "log has every change",
-			     "%s has no list yet, so that its names do not resolve%s", name, poll);
+		get_poll(doctor, name, &poll);
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "service", poll.next,
+			     "%s has no list yet, so that its names do not resolve%s", name,
+			     poll.text);
 		return;
 	}
 	if (service->flags & CROW_SERVICE_STALE) {
-		get_poll(doctor, name, poll);
+		get_poll(doctor, name, &poll);
 		crow_view_age(crow_view_seconds_since(service->failing_boot_ns), age);
 		crow_finding(&doctor->findings, CROW_VERDICT_WARN, "service",
 			     "the last good list serves on; look at discovery: crowflyd's log has "
 			     "every change",
-			     "%s: discovery has not confirmed its list for %s%s", name, age, poll);
+			     "%s: discovery has not confirmed its list for %s%s", name, age,
+			     poll.text);
 	}
 	if (service->up4 + service->up6 == 0)
 		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "service",

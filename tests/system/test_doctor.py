@@ -157,13 +157,29 @@ def test_a_service_that_is_not_there(running, doctor):
     assert verdict == "fail" and "nope" in text
 
 
-def test_a_service_without_a_list(easim, daemon, doctor):
-    easim.fault("status", "svc_b", status=500)
+NOT_OURS = [{"ip": "192.0.2.1", "port": 80, "weight": 100}]
+
+
+@pytest.mark.parametrize(
+    "spoil, ending, step",
+    [
+        (lambda easim: easim.fault("status", "svc_b", status=500), "answered 500", "crowflyd's log"),
+        (lambda easim: easim.fault("status", "svc_b", status=404), "answered 404", "its name"),
+        (lambda easim: easim.set_weight("svc_b", 0, 0), "instances of weight 0", "a weight above 0"),
+        (lambda easim: easim.set_items("svc_b", NOT_OURS), "not covered by `accept`", "accept="),
+    ],
+    ids=["fails", "unknown", "drained", "outside"],
+)
+def test_a_service_without_a_list(easim, daemon, doctor, spoil, ending, step):
+    spoil(easim)
     daemon.start()
     daemon.wait_instances("svc_a", 4)
-    verdict, text = doctor().only("service")
+    daemon.wait_log("service svc_b: .*there is no list yet")
+    found = doctor()
+    verdict, text = found.only("service")
     assert verdict == "fail" and text.startswith("svc_b has no list yet")
-    assert text.endswith("answered 500")
+    assert text.endswith(ending)
+    assert step in next(each["next"] for each in found.all if each["about"] == "service")
 
 
 def test_discovery_that_fails(easim, running, doctor):
