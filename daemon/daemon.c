@@ -206,14 +206,25 @@ static bool is_same_listen(const struct crow_listens *a, const struct crow_liste
 /* Keys that are only read at start. */
 static void warn_of_restart(const struct crow_config *old, const struct crow_config *new)
 {
-	if (strcmp(old->runtime_dir, new->runtime_dir) != 0 ||
-	    strcmp(old->state_dir, new->state_dir) != 0 || strcmp(old->user, new->user) != 0 ||
-	    !is_same_listen(&old->dns_listen, &new->dns_listen) ||
-	    !is_same_listen(&old->http_listen, &new->http_listen) ||
-	    old->dns_workers != new->dns_workers || old->dns_cache != new->dns_cache)
-		crow_log(CROW_LOG_WARNING,
-			 "runtime-dir, state-dir, user, listen, workers and cache change with a "
-			 "restart only; all else is reloaded");
+	const struct {
+		const char *key;
+		bool stays;
+	} keys[] = {
+		{"[daemon] runtime-dir", strcmp(old->runtime_dir, new->runtime_dir) == 0},
+		{"[daemon] state-dir", strcmp(old->state_dir, new->state_dir) == 0},
+		{"[daemon] user", strcmp(old->user, new->user) == 0},
+		{"[dns] listen", is_same_listen(&old->dns_listen, &new->dns_listen)},
+		{"[dns] workers", old->dns_workers == new->dns_workers},
+		{"[dns] cache", old->dns_cache == new->dns_cache},
+		{"[http] listen", is_same_listen(&old->http_listen, &new->http_listen)},
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		if (!keys[i].stays)
+			crow_log(CROW_LOG_WARNING,
+				 "%s stays as it is until crowflyd is restarted; all else is "
+				 "reloaded",
+				 keys[i].key);
 }
 
 static void keep_start_keys(struct crow_config *old, struct crow_config *new)

@@ -237,6 +237,15 @@ def test_reload_refuses_a_bad_configuration_whole(running, easim):
     assert len(running.instances("svc_a")) == 4
 
 
+def test_reload_names_what_needs_a_restart(running):
+    running.set("dns", workers=2, listen="127.0.0.1:1", ttl="3s")
+    running.reload()
+    running.wait_log("reloaded; services")
+    warned = [line.split(": ")[2].split(" stays")[0] for line in running.log_lines("is restarted")]
+    assert warned == ["[dns] listen", "[dns] workers"]
+    assert ask(running, "svc_a.eas.internal").answer[0].ttl == 3
+
+
 def test_reload_keeps_lists_while_discovery_is_down(running, easim):
     easim.fault("refuse")
     running.set("dns", ttl="3s")
