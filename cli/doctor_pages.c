@@ -6,6 +6,8 @@
 #include "cli/doctor.h"
 #include "cli/face.h"
 #include "cli/get.h"
+#include "cli/story.h"
+#include "cli/view.h"
 
 #define STRING(number) #number
 #define DIGITS(number) STRING(number)
@@ -88,6 +90,36 @@ static void look_at_readiness(struct crow_doctor *doctor, const struct crow_face
 	free(got.body);
 }
 
+/* Whether the snapshot here is what crowflyd has: it writes each image before it answers the next
+ * request, so that the file, looked at after the answer, is not older than that. */
+static void look_at_image(struct crow_doctor *doctor)
+{
+	struct crow_story *story =
+		crow_story_load(doctor->img, "-"); /* its services are not asked for */
+	char complaint[CROW_VIEW_COMPLAINT];
+	struct crow_copy copy = {0};
+	int64_t pid, generation;
+	const struct crow_snap_header *here;
+
+	if (crow_story_image(story, &pid, &generation) &&
+	    crow_view_try(&copy, doctor->dir, complaint)) {
+		here = copy.image.header;
+		if (here->publisher_pid != pid || (int64_t)here->generation < generation)
+			crow_finding(
+				&doctor->findings, CROW_VERDICT_WARN, "snapshot",
+				"crowflyd's log says whether it cannot write there (a full or "
+				"read-only file system); in a container, mount the directory, "
+				"not the file",
+				"the snapshot in %s is older than what crowflyd has (generation "
+				"%" PRIu64 " of pid %" PRIu32 ", against %" PRId64 " of %" PRId64
+				"): programs under the library miss the changes",
+				doctor->dir, here->generation, here->publisher_pid, generation,
+				pid);
+	}
+	crow_copy_fini(&copy);
+	crow_story_free(story);
+}
+
 void crow_doctor_pages(struct crow_doctor *doctor)
 {
 	struct crow_face faces[CROW_FACES_MAX];
@@ -106,4 +138,6 @@ void crow_doctor_pages(struct crow_doctor *doctor)
 		look_at_readiness(doctor, &faces[i], endpoint);
 		doctor->pages_answer = true;
 	}
+	if (doctor->pages_answer)
+		look_at_image(doctor);
 }

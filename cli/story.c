@@ -156,6 +156,15 @@ static struct json_object *find_instance(struct crow_story *story, struct json_o
 	return NULL;
 }
 
+bool crow_story_image(const struct crow_story *story, int64_t *pid, int64_t *generation)
+{
+	struct json_object *root = story ? story->root : NULL;
+
+	*pid = number_member(root, "pid");
+	*generation = number_member(root, "generation");
+	return *pid > 0 && *generation > 0;
+}
+
 void crow_story_service(struct crow_story *story, const char *name, struct crow_story_service *out)
 {
 	struct json_object *poll = member(find_service(story, name), "poll");

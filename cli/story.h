@@ -28,6 +28,9 @@ struct crow_story_instance {
 struct crow_story *crow_story_load(const struct crow_image *img, const char *service);
 void crow_story_free(struct crow_story *story); /* NULL is fine */
 
+/* Which image the daemon has: its process, and that one's count of images. False: it does not say. */
+bool crow_story_image(const struct crow_story *story, int64_t *pid, int64_t *generation);
+
 /* Strings are borrowed from the story, which may be NULL: then nothing is known. */
 void crow_story_service(struct crow_story *story, const char *name, struct crow_story_service *out);
 void crow_story_instance(struct crow_story *story, const char *service,

@@ -152,6 +152,17 @@ def answer_once(server, answer):
         connection.sendall(answer)
 
 
+def test_a_snapshot_that_is_left_behind(easim, running, doctor, tmp_path):
+    """As where a container mounts the file in place of its directory."""
+    shutil.copy(running.runtime_dir / "snapshot", tmp_path)
+    easim.add_instance("svc_b", 100)
+    running.wait_instances("svc_b", 2)
+    assert doctor().only("snapshot")[0] == "ok"
+    found = doctor("--runtime-dir", tmp_path)
+    [(verdict, text)] = [pair for pair in found.of("snapshot") if pair[0] != "ok"]
+    assert verdict == "warn" and f"the snapshot in {tmp_path} is older" in text
+
+
 def test_a_service_that_is_not_there(running, doctor):
     verdict, text = doctor("--service", "nope").only("service")
     assert verdict == "fail" and "nope" in text
