@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "daemon/counters.h"
+#include "daemon/upstream/envelope.h"
 #include "daemon/upstream/resolv_conf.h"
+#include "daemon/upstream/stream.h"
 
 /* Bytes. 2000 replies of 100 bytes may come at once, each counted by the kernel with some 768 bytes
  * around it; over 64 sockets that is 24 KiB each. The kernel caps it at net.core.rmem_max. */
@@ -39,11 +41,16 @@ struct crow_channel {
 	struct link *links;
 	size_t link_count;
 	size_t pending;
-	int stream_fd;   /* the TCP connection opened last; -1: none */
+	int stream_fd;              /* the TCP connection opened last; -1: none */
+	struct crow_stream *stream; /* its replies; NULL: none, or those of look-ups */
+	const uint8_t *reply;       /* whose envelope was read last */
+	size_t reply_size;
 	int error;       /* errno of c-ares's last call on a socket; 0: it went well */
+	bool looks_up;   /* replies are for c-ares to read */
 	bool processing; /* c-ares is on the stack, and must not be destroyed */
 	bool closing;    /* hooks are not called */
 	bool drained;    /* the readable socket has given its datagram of this turn */
+	uint8_t datagram[CROW_CHANNEL_REPLY_MAX + 1]; /* one byte tells that there is more */
 };
 
 /* Of one query; c-ares hands it back once. */
@@ -62,12 +69,24 @@ static ssize_t note(struct crow_channel *channel, ssize_t n)
 	return n;
 }
 
+/* 64 KiB that few channels ever need. False: no memory. */
+static bool begin_stream(struct crow_channel *channel)
+{
+	if (channel->looks_up)
+		return true;
+	free(channel->stream);
+	channel->stream = calloc(1, sizeof(*channel->stream));
+	return channel->stream != NULL;
+}
+
 static ares_socket_t open_socket(int family, int type, int protocol, void *context)
 {
 	struct crow_channel *channel = context;
-	int fd = (int)note(channel, socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
-	int size = RECEIVE_BUFFER, on = 1;
+	int fd, size = RECEIVE_BUFFER, on = 1;
 
+	if (type == SOCK_STREAM && !begin_stream(channel))
+		return (int)note(channel, -1);
+	fd = (int)note(channel, socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
 	if (fd >= 0 && type == SOCK_DGRAM)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	if (fd >= 0 && type == SOCK_STREAM) {
@@ -93,14 +112,30 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares
 	return (int)note(context, connect(fd, address, size));
 }
 
-/* A query by UDP is one part, which send() takes with less ado than sendmsg(). */
-static ssize_t send_parts(int fd, const struct iovec *parts, int count)
+/* c-ares 1.34 adds a cookie to the OPT record of a query by UDP (RFC 7873), which servers may take
+ * amiss, and of which an envelope says nothing: it is not sent. What is cut off is reported as
+ * sent. */
+static ssize_t send_without_options(int fd, const uint8_t *query, size_t size)
+{
+	uint8_t bare[CROW_ENVELOPE_MAX + CROW_ENVELOPE_OPT];
+	size_t end = crow_envelope_size(query, size) + CROW_ENVELOPE_OPT;
+
+	if (end == CROW_ENVELOPE_OPT || end >= size)
+		return send(fd, query, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+	memcpy(bare, query, end);
+	memset(bare + end - 2, 0, 2); /* the length of the options */
+	return send(fd, bare, end, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : (ssize_t)size;
+}
+
+/* A query by UDP is one part, which send() takes with less ado than sendmsg(). Those of look-ups have
+ * no options. */
+static ssize_t send_parts(int fd, const struct iovec *parts, int count, bool stream)
 {
 	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
 				 .msg_iovlen = (size_t)count};
 
-	if (count == 1)
-		return send(fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (!stream)
+		return send_without_options(fd, parts->iov_base, parts->iov_len);
 	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -109,33 +144,81 @@ static ssize_t send_parts(int fd, const struct iovec *parts, int count)
 static ares_ssize_t send_vector(ares_socket_t fd, const struct iovec *parts, int count,
 				void *context)
 {
-	ssize_t n = send_parts(fd, parts, count);
+	struct crow_channel *channel = context;
+	bool stream = channel->looks_up || fd == channel->stream_fd;
+	ssize_t n = send_parts(fd, parts, count, stream);
 
 	if (n < 0 && errno == ECONNREFUSED)
-		n = send_parts(fd, parts, count);
-	return note(context, n);
+		n = send_parts(fd, parts, count, stream);
+	return note(channel, n);
+}
+
+static ssize_t nothing_yet(void)
+{
+	errno = EAGAIN;
+	return -1;
+}
+
+/* c-ares is shown the envelope, and on_end() finds the reply here. */
+static ssize_t receive_reply(struct crow_channel *channel, int fd, uint8_t *envelope,
+			     struct sockaddr *from, ares_socklen_t *from_size)
+{
+	ssize_t n = note(channel, recvfrom(fd, channel->datagram, sizeof(channel->datagram), 0,
+					   from, from_size));
+	size_t shown;
+
+	if (n < 0)
+		return n;
+	channel->drained = true;
+	channel->reply = channel->datagram;
+	channel->reply_size = (size_t)n;
+	shown = crow_envelope_write(channel->datagram, (size_t)n, n > CROW_CHANNEL_REPLY_MAX,
+				    envelope);
+	return shown > 0 ? (ssize_t)shown : nothing_yet();
+}
+
+/* For look-ups. An empty datagram, which c-ares takes for the end of the socket and of all that is
+ * asked over it, is passed over. */
+static ssize_t receive_datagram(struct crow_channel *channel, int fd, void *buffer, size_t size,
+				struct sockaddr *from, ares_socklen_t *from_size)
+{
+	ssize_t n;
+
+	do
+		n = note(channel, recvfrom(fd, buffer, size, 0, from, from_size));
+	while (n == 0);
+	channel->drained = n > 0;
+	return n;
+}
+
+static ssize_t receive_stream(struct crow_channel *channel, int fd, void *buffer, size_t size)
+{
+	struct crow_stream *stream = channel->stream;
+	ssize_t n;
+
+	if (!stream)
+		return note(channel, recv(fd, buffer, size, 0));
+	n = note(channel, crow_stream_read(stream, fd, buffer, size));
+	channel->reply = stream->bytes + CROW_STREAM_LENGTH;
+	channel->reply_size = stream->reply_size;
+	return n;
 }
 
 /* c-ares reads until there is no more, and most sockets have one datagram: the second call would
- * cost as much as the first. The loop comes back to what is left. An empty datagram, which c-ares
- * takes for the end of the socket and of all that is asked over it, is passed over. */
+ * cost as much as the first. The loop comes back to what is left. */
 static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int flags,
 			    struct sockaddr *from, ares_socklen_t *from_size, void *context)
 {
 	struct crow_channel *channel = context;
-	ssize_t n;
 
-	if (!from) /* TCP */
-		return note(channel, recv(fd, buffer, size, flags));
-	if (channel->drained) {
-		errno = EAGAIN;
-		return -1;
-	}
-	do
-		n = note(channel, recvfrom(fd, buffer, size, flags, from, from_size));
-	while (n == 0);
-	channel->drained = n > 0;
-	return n;
+	(void)flags; /* none; the socket does not block */
+	if (!from)   /* TCP */
+		return receive_stream(channel, fd, buffer, size);
+	if (channel->drained)
+		return nothing_yet();
+	if (!channel->looks_up && size >= CROW_ENVELOPE_MAX)
+		return receive_reply(channel, fd, buffer, from, from_size);
+	return receive_datagram(channel, fd, buffer, size, from, from_size);
 }
 
 static const struct ares_socket_functions socket_functions = {
@@ -169,15 +252,28 @@ static void hang_up(struct crow_channel *channel)
 	process(channel, fd, ARES_SOCKET_BAD);
 }
 
+/* What c-ares is yet to read of an envelope, which no socket tells it. 1.18 reads the length of a
+ * frame and comes back for the rest. */
+static size_t unseen(const struct crow_channel *channel, int fd)
+{
+	return channel->stream && fd == channel->stream_fd ? crow_stream_left(channel->stream) : 0;
+}
+
 static void on_ready(struct crow_watch *watch, uint32_t events)
 {
 	struct link *link = crow_container(watch, struct link, watch);
 	struct crow_channel *channel = link->channel;
 	bool readable = events & (EPOLLIN | EPOLLERR | EPOLLHUP);
+	int fd = watch->fd;
+	size_t left;
 
 	channel->drained = false;
-	process(channel, readable ? watch->fd : ARES_SOCKET_BAD,
-		events & EPOLLOUT ? watch->fd : ARES_SOCKET_BAD);
+	process(channel, readable ? fd : ARES_SOCKET_BAD, events & EPOLLOUT ? fd : ARES_SOCKET_BAD);
+	while ((left = unseen(channel, fd)) > 0) {
+		process(channel, fd, ARES_SOCKET_BAD);
+		if (unseen(channel, fd) == left)
+			break;
+	}
 	hang_up(channel);
 }
 
@@ -243,8 +339,7 @@ struct options {
 #define OPTIONS_GIVEN                                                                              \
 	(ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |                   \
 	 ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SORTLIST |              \
-	 ARES_OPT_SOCK_STATE_CB | ARES_OPT_EDNSPSZ | ARES_OPT_NOROTATE | ARES_OPT_RESOLVCONF |     \
-	 ARES_OPT_QUERY_CACHE)
+	 ARES_OPT_SOCK_STATE_CB | ARES_OPT_NOROTATE | ARES_OPT_RESOLVCONF | ARES_OPT_QUERY_CACHE)
 
 static bool init(struct crow_channel *channel, struct options *options)
 {
@@ -255,7 +350,6 @@ static bool init(struct crow_channel *channel, struct options *options)
 	known->nservers = 1;
 	known->sock_state_cb = on_socket_state;
 	known->sock_state_cb_data = channel;
-	known->ednspsz = CROW_CHANNEL_REPLY_MAX;
 	known->resolvconf_path = (char *)(uintptr_t) "/dev/null";
 	if (ares_init_options(&channel->ares, known, OPTIONS_GIVEN) != ARES_SUCCESS)
 		return false;
@@ -283,13 +377,15 @@ static bool set_servers(struct crow_channel *channel, const struct crow_listen *
 }
 
 static struct crow_channel *channel_new(struct crow_loop *loop, struct options *options,
-					const struct crow_listen *servers, size_t count)
+					const struct crow_listen *servers, size_t count,
+					bool looks_up)
 {
 	struct crow_channel *channel = calloc(1, sizeof(*channel));
 
 	if (!channel)
 		return NULL;
 	channel->loop = loop;
+	channel->looks_up = looks_up;
 	channel->stream_fd = -1;
 	channel->link_count = LINKS * (count + 1); /* sorting addresses takes a socket, too */
 	channel->links = calloc(channel->link_count, sizeof(*channel->links));
@@ -305,19 +401,18 @@ static struct crow_channel *channel_new(struct crow_loop *loop, struct options *
 	return NULL;
 }
 
-struct crow_channel *crow_channel_new(struct crow_loop *loop, const struct crow_listen *server,
-				      bool edns)
+struct crow_channel *crow_channel_new(struct crow_loop *loop, const struct crow_listen *server)
 {
 	struct options options = {
 		.known.flags = ARES_FLAG_STAYOPEN | ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH |
-			       ARES_FLAG_NOALIASES | (edns ? ARES_FLAG_EDNS : 0),
+			       ARES_FLAG_NOALIASES,
 		.known.timeout = CROW_CHANNEL_PATIENCE_MS,
 		.known.tries = 1,
 		.known.ndots = 1,
 		.known.lookups = (char *)(uintptr_t) "b",
 	};
 
-	return channel_new(loop, &options, server, 1);
+	return channel_new(loop, &options, server, 1, false);
 }
 
 struct crow_channel *crow_channel_new_lookups(struct crow_loop *loop,
@@ -337,7 +432,7 @@ struct crow_channel *crow_channel_new_lookups(struct crow_loop *loop,
 
 	for (size_t i = 0; i < conf->search_count; i++)
 		domains[i] = (char *)(uintptr_t)conf->search[i];
-	return channel_new(loop, &options, conf->servers, conf->server_count);
+	return channel_new(loop, &options, conf->servers, conf->server_count, true);
 }
 
 void crow_channel_free(struct crow_channel *channel)
@@ -347,6 +442,7 @@ void crow_channel_free(struct crow_channel *channel)
 	channel->closing = true;
 	if (channel->ares)
 		ares_destroy(channel->ares);
+	free(channel->stream);
 	free(channel->links);
 	free(channel);
 }
@@ -374,8 +470,6 @@ static bool is_shortage(int error)
 static enum crow_channel_end end_of(int status, int error)
 {
 	switch (status) {
-	case ARES_SUCCESS:
-		return CROW_CHANNEL_REPLY;
 	case ARES_ETIMEOUT:
 		return CROW_CHANNEL_SILENCE;
 	case ARES_ENOMEM:
@@ -385,18 +479,25 @@ static enum crow_channel_end end_of(int status, int error)
 	}
 }
 
-static void on_end(void *context, int status, int timeouts, unsigned char *reply, int size)
+/* What c-ares has for a reply is the envelope. */
+static void on_end(void *context, int status, int timeouts, unsigned char *envelope, int size)
 {
 	struct pending pending = *(struct pending *)context;
 	int error = pending.channel->error;
 
 	(void)timeouts;
+	(void)envelope;
+	(void)size;
 	free(context);
 	pending.channel->pending--;
 	if (pending.channel->closing)
 		return;
 	errno = status == ARES_ENOMEM ? ENOMEM : error;
-	pending.hook(pending.context, end_of(status, error), reply, size > 0 ? (size_t)size : 0);
+	if (status == ARES_SUCCESS)
+		pending.hook(pending.context, CROW_CHANNEL_REPLY, pending.channel->reply,
+			     pending.channel->reply_size);
+	else
+		pending.hook(pending.context, end_of(status, error), NULL, 0);
 }
 
 void crow_channel_send(struct crow_channel *channel, const uint8_t *query, size_t size,

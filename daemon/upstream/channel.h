@@ -2,6 +2,9 @@
  * A channel to DNS servers: the one door to c-ares. Its sockets are watched by the loop; what is
  * sent and what comes back are bytes. One thread, the loop's.
  *
+ * c-ares 1.18 and 1.34 do the same here, although they differ in much (envelope.h): which of them is
+ * there is known when the daemon starts, not when it is built.
+ *
  * c-ares reads neither /etc/resolv.conf nor the environment for it. A query cannot be taken back:
  * it ends with a reply, with an error, or CROW_CHANNEL_PATIENCE_MS after it was sent, provided that
  * crow_channel_expire() is called now and then.
@@ -31,15 +34,13 @@ enum crow_channel_end {
 typedef void crow_channel_hook(void *context, enum crow_channel_end end, const uint8_t *reply,
 			       size_t size);
 
-/* edns: the queries end in an OPT record of 11 bytes, which c-ares relies on in two ways: replies
- * of up to CROW_CHANNEL_REPLY_MAX bytes are taken by UDP, and a server that answers FORMERR is asked
- * once more without those 11 bytes. NULL: no memory. */
+/* Bytes of a reply by UDP; what is longer counts as truncated. */
 #define CROW_CHANNEL_REPLY_MAX 1232
-struct crow_channel *crow_channel_new(struct crow_loop *loop, const struct crow_listen *server,
-				      bool edns);
+/* NULL: no memory. */
+struct crow_channel *crow_channel_new(struct crow_loop *loop, const struct crow_listen *server);
 
-/* Sends a query by UDP, and by TCP if the reply comes truncated. The hook is called once, perhaps
- * before this returns. */
+/* Sends a query, of one question and perhaps a bare OPT record, by UDP, and by TCP if the reply
+ * comes truncated. The hook is called once, perhaps before this returns. */
 void crow_channel_send(struct crow_channel *channel, const uint8_t *query, size_t size,
 		       crow_channel_hook *hook, void *context);
 

@@ -15,7 +15,6 @@ struct slot {
 	struct crow_channel *channel; /* NULL: not drawn yet */
 	unsigned uses;
 	int64_t made_ns;
-	bool edns;
 };
 
 struct pool {
@@ -54,26 +53,24 @@ void crow_exchange_free(struct crow_exchange *exchange)
 	free(exchange);
 }
 
-static bool is_worn(const struct slot *slot, const struct pool *pool, int64_t now_ns)
+static bool is_worn(const struct slot *slot, int64_t now_ns)
 {
-	return slot->uses >= USES_MAX || now_ns - slot->made_ns >= USE_MAX_NS ||
-	       slot->edns != (now_ns >= pool->edns_from_ns);
+	return slot->uses >= USES_MAX || now_ns - slot->made_ns >= USE_MAX_NS;
 }
 
 /* False: something is under way in it, or there is no memory. */
 static bool renew(struct crow_exchange *exchange, size_t upstream, struct slot *slot,
 		  int64_t now_ns)
 {
-	bool edns = crow_exchange_has_edns(exchange, upstream, now_ns);
 	struct crow_channel *channel;
 
 	if (slot->channel && !crow_channel_is_idle(slot->channel))
 		return false;
-	channel = crow_channel_new(exchange->loop, &exchange->upstreams->items[upstream].at, edns);
+	channel = crow_channel_new(exchange->loop, &exchange->upstreams->items[upstream].at);
 	if (!channel)
 		return false;
 	crow_channel_free(slot->channel);
-	*slot = (struct slot){.channel = channel, .made_ns = now_ns, .edns = edns};
+	*slot = (struct slot){.channel = channel, .made_ns = now_ns};
 	return true;
 }
 
@@ -86,7 +83,7 @@ static struct crow_channel *draw(struct crow_exchange *exchange, size_t upstream
 
 	for (int i = 0; i < 8; i++) {
 		slot = &pool->slots[crow_random_u16(exchange->random) % exchange->upstreams->ports];
-		if (slot->channel && !is_worn(slot, pool, now_ns))
+		if (slot->channel && !is_worn(slot, now_ns))
 			break;
 		if (renew(exchange, upstream, slot, now_ns))
 			break;

@@ -20,8 +20,7 @@ struct crow_exchange *crow_exchange_new(struct crow_loop *loop,
 /* No hook is called any more. Not from a hook. */
 void crow_exchange_free(struct crow_exchange *exchange);
 
-/* Sends a query, which ends in a bare OPT record exactly if the upstream has EDNS. The hook is
- * called once, perhaps before this returns. */
+/* Sends a query; channel.h. The hook is called once, perhaps before this returns. */
 void crow_exchange_send(struct crow_exchange *exchange, size_t upstream, const uint8_t *query,
 			size_t size, int64_t now_ns, crow_channel_hook *hook, void *context);
 

@@ -54,7 +54,8 @@ HOT = {
         "wire", "query", "host", "subject", "target", "choice", "reply", "srv", "https", "ptr", "txt",
         "answer", "frame", "rate")],
     "DNS forwarding": [f"daemon/dns/{name}.o" for name in (
-        "message", "cache", "ring", "siphash", "question", "ranking", "probe")],
+        "message", "cache", "ring", "siphash", "question", "ranking", "probe")] + [
+        "daemon/upstream/envelope.o"],
     "look-ups of readers": [f"resolver/{name}.o" for name in ("address", "name", "image", "pick")],
     "decisions of the preload library": ["preload/decide.o", "preload/attempt.o", "preload/names.o",
                                          "preload/recent.o"],

@@ -617,6 +617,19 @@ def test_40_a_late_reply_is_no_harm(forwarding, upstream):
     assert addresses(ask(forwarding, "other.example")) == ["10.9.8.7"]
 
 
+def test_40_a_late_reply_is_heard_after_quick_ones(forwarding, upstream):
+    """c-ares 1.34 would wait for five times as long as replies to a port took, and count that each
+    second: the fourth query leaves 1.74 s after the first."""
+    assert len(list(ask_many(forwarding, [f"n{i}.example" for i in range(800)]))) == 800
+    upstream.on(NAME, silent)
+    with udp(forwarding) as client:
+        client.send(query(NAME))
+        upstream.wait(NAME, count=4)
+        first = upstream.asked(NAME)[0]
+        upstream.forge(first, *RIGHT(first))
+        assert addresses(dns.message.from_wire(client.recv(4096))) == ["10.9.8.7"]
+
+
 def test_40_a_silent_name_does_not_condemn_the_upstream(forward, upstream, second):
     upstream.on(NAME, silent)
     second.on(NAME, silent)
