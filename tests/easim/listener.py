@@ -8,6 +8,7 @@ OPEN = "open"
 REFUSE = "refuse"
 BLACKHOLE = "blackhole"
 MODES = (OPEN, REFUSE, BLACKHOLE)
+FILL_S = 0.05  # where the place is free it takes microseconds
 BACKLOG = 1024  # a crowd of clients must not look like a time-out
 
 
@@ -82,10 +83,24 @@ class Listener:
     async def _fall_silent(self):
         listening = self._bind()
         listening.listen(0)
+        self._sockets.append(listening)
+        while not await self._fill(listening):
+            pass
+
+    async def _fill(self, listening):
+        """False if a client, or the prober of health, was quicker: then it goes, as if cut."""
         filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         filler.setblocking(False)
-        self._sockets += [listening, filler]
-        await asyncio.get_running_loop().sock_connect(filler, (self.address, self.port))
+        connect = asyncio.get_running_loop().sock_connect(filler, (self.address, self.port))
+        try:
+            await asyncio.wait_for(connect, FILL_S)
+        except asyncio.TimeoutError:
+            filler.close()
+            for intruder in _accept_all(listening):
+                intruder.close()
+            return False
+        self._sockets.append(filler)
+        return True
 
     def _begin(self, reader, writer):
         task = asyncio.create_task(self._run(reader, writer))

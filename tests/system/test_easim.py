@@ -1,11 +1,14 @@
 """The stand-in keeps its own promises: a test of crowfly is worth no more than what it plays."""
 
+import concurrent.futures
 import contextlib
 import errno
 import gzip
 import http.client
 import json
+import select
 import socket
+import threading
 import urllib.parse
 
 import pytest
@@ -201,6 +204,26 @@ def test_a_retired_instance_serves_what_it_has_accepted(sim):
         connection.close()
     sim.revive(SERVICE, 0)
     assert connect(instance, 5) == 0
+
+
+def test_falling_silent_among_clients_that_connect(sim):
+    """Whoever takes the one place before the stand-in does has to leave it."""
+    [instance, _] = sim.instances(SERVICE)
+    over = threading.Event()
+
+    def knock():
+        while not over.is_set():
+            with socket.socket() as client:
+                client.setblocking(False)
+                client.connect_ex((instance["ip"], instance["port"]))
+                select.select([], [client], [], 0.001)
+
+    with concurrent.futures.ThreadPoolExecutor() as pool, contextlib.ExitStack() as stack:
+        stack.callback(over.set)
+        pool.submit(knock)
+        for _ in range(20):
+            sim.blackhole(SERVICE, 0)
+            sim.revive(SERVICE, 0)
 
 
 def test_simulators_do_not_meet():
