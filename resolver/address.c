@@ -21,19 +21,6 @@ int crow_addr_compare(const struct crow_addr *a, const struct crow_addr *b)
 	return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
 }
 
-/* The finalizer of MurmurHash3 (Appleby) over the folded address. */
-uint64_t crow_addr_hash(const struct crow_addr *addr)
-{
-	uint64_t high, low, hash;
-
-	memcpy(&high, addr->bytes, sizeof(high));
-	memcpy(&low, addr->bytes + sizeof(high), sizeof(low));
-	hash = high * 0x9E3779B97F4A7C15u ^ low;
-	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdu;
-	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53u;
-	return hash ^ hash >> 33;
-}
-
 bool crow_addr_parse(const char *text, size_t len, struct crow_addr *out)
 {
 	char copy[INET6_ADDRSTRLEN];

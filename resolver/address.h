@@ -47,7 +47,20 @@ static inline const uint8_t *crow_addr_v4_bytes(const struct crow_addr *addr)
 
 /* Order: IPv4 before IPv6, then by value. */
 int crow_addr_compare(const struct crow_addr *a, const struct crow_addr *b);
-uint64_t crow_addr_hash(const struct crow_addr *addr);
+
+/* The finalizer of MurmurHash3 (Appleby) over the folded address. Inline: each connect() of a program to
+ * anywhere is decided by it. */
+static inline uint64_t crow_addr_hash(const struct crow_addr *addr)
+{
+	uint64_t high, low, hash;
+
+	memcpy(&high, addr->bytes, sizeof(high));
+	memcpy(&low, addr->bytes + sizeof(high), sizeof(low));
+	hash = high * 0x9E3779B97F4A7C15u ^ low;
+	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdu;
+	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53u;
+	return hash ^ hash >> 33;
+}
 
 /* Reads "10.0.0.1" or "2001:db8::1" (len bytes, not NUL-terminated). False if it is neither. */
 bool crow_addr_parse(const char *text, size_t len, struct crow_addr *out);
