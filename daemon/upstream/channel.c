@@ -15,6 +15,7 @@
 #include "daemon/upstream/envelope.h"
 #include "daemon/upstream/resolv_conf.h"
 #include "daemon/upstream/stream.h"
+#include "daemon/upstream/veil.h"
 
 /* Bytes. 2000 replies of 100 bytes may come at once, each counted by the kernel with some 768 bytes
  * around it; over 64 sockets that is 24 KiB each. The kernel caps it at net.core.rmem_max. */
@@ -43,6 +44,8 @@ struct crow_channel {
 	size_t pending;
 	int stream_fd;              /* the TCP connection opened last; -1: none */
 	struct crow_stream *stream; /* its replies; NULL: none, or those of look-ups */
+	struct crow_veil *veils;    /* of what is under way */
+	struct crow_veil *sending;  /* it gets the id with which c-ares sends it */
 	const uint8_t *reply;       /* whose envelope was read last */
 	size_t reply_size;
 	int error;       /* errno of c-ares's last call on a socket; 0: it went well */
@@ -58,6 +61,7 @@ struct pending {
 	struct crow_channel *channel;
 	crow_channel_hook *hook;
 	void *context;
+	struct crow_veil *veil; /* NULL: the name needs none */
 };
 
 /* ---- sockets: c-ares calls these instead of the kernel ---- */
@@ -112,31 +116,56 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares
 	return (int)note(context, connect(fd, address, size));
 }
 
-/* c-ares 1.34 adds a cookie to the OPT record of a query by UDP (RFC 7873), which servers may take
- * amiss, and of which an envelope says nothing: it is not sent. What is cut off is reported as
- * sent. */
-static ssize_t send_without_options(int fd, const uint8_t *query, size_t size)
+/* By UDP. c-ares 1.34 sends it with an id of its own, and adds a cookie to the OPT record (RFC 7873),
+ * which servers may take amiss, and of which an envelope says nothing: that does not leave, but is
+ * reported as sent. */
+static ssize_t send_query(struct crow_channel *channel, int fd, const uint8_t *query, size_t size)
 {
-	uint8_t bare[CROW_ENVELOPE_MAX + CROW_ENVELOPE_OPT];
+	uint8_t bytes[CROW_ENVELOPE_MAX + CROW_ENVELOPE_OPT];
 	size_t end = crow_envelope_size(query, size) + CROW_ENVELOPE_OPT;
 
-	if (end == CROW_ENVELOPE_OPT || end >= size)
+	if (end >= size && !channel->veils)
 		return send(fd, query, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-	memcpy(bare, query, end);
-	memset(bare + end - 2, 0, 2); /* the length of the options */
-	return send(fd, bare, end, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : (ssize_t)size;
+	if (end > size)
+		end = size;
+	memcpy(bytes, query, end);
+	if (end < size)
+		memset(bytes + end - 2, 0, 2); /* the length of the options */
+	if (channel->sending)
+		crow_veil_name(channel->sending, bytes, end);
+	crow_veil_lift(channel->veils, bytes, end);
+	return send(fd, bytes, end, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : (ssize_t)size;
 }
 
-/* A query by UDP is one part, which send() takes with less ado than sendmsg(). Those of look-ups have
- * no options. */
-static ssize_t send_parts(int fd, const struct iovec *parts, int count, bool stream)
+static ssize_t send_frames(const struct crow_channel *channel, int fd, const struct iovec *parts,
+			   int count)
 {
 	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
 				 .msg_iovlen = (size_t)count};
+	uint8_t bytes[4096]; /* ten queries at least; what is left is sent the next time */
+	size_t size = 0, whole;
 
-	if (!stream)
-		return send_without_options(fd, parts->iov_base, parts->iov_len);
-	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (!channel->veils)
+		return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	for (int i = 0; i < count && size < sizeof(bytes); i++) {
+		size_t left = sizeof(bytes) - size;
+		size_t part = parts[i].iov_len < left ? parts[i].iov_len : left;
+
+		memcpy(bytes + size, parts[i].iov_base, part);
+		size += part;
+	}
+	whole = crow_veil_lift_frames(channel->veils, bytes, size);
+	return send(fd, bytes, whole > 0 ? whole : size, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* A query by UDP is one part, which send() takes with less ado than sendmsg(). Those of look-ups are
+ * sent as they are. */
+static ssize_t send_parts(struct crow_channel *channel, int fd, const struct iovec *parts,
+			  int count)
+{
+	if (channel->looks_up || fd == channel->stream_fd)
+		return send_frames(channel, fd, parts, count);
+	return send_query(channel, fd, parts->iov_base, parts->iov_len);
 }
 
 /* An ICMP error of an earlier datagram is reported to the next call on the socket, whatever that
@@ -145,11 +174,10 @@ static ares_ssize_t send_vector(ares_socket_t fd, const struct iovec *parts, int
 				void *context)
 {
 	struct crow_channel *channel = context;
-	bool stream = channel->looks_up || fd == channel->stream_fd;
-	ssize_t n = send_parts(fd, parts, count, stream);
+	ssize_t n = send_parts(channel, fd, parts, count);
 
 	if (n < 0 && errno == ECONNREFUSED)
-		n = send_parts(fd, parts, count, stream);
+		n = send_parts(channel, fd, parts, count);
 	return note(channel, n);
 }
 
@@ -479,6 +507,17 @@ static enum crow_channel_end end_of(int status, int error)
 	}
 }
 
+static void drop_veil(struct crow_channel *channel, struct crow_veil *veil)
+{
+	struct crow_veil **at = &channel->veils;
+
+	while (*at && *at != veil)
+		at = &(*at)->next;
+	if (*at)
+		*at = veil->next;
+	free(veil);
+}
+
 /* What c-ares has for a reply is the envelope. */
 static void on_end(void *context, int status, int timeouts, unsigned char *envelope, int size)
 {
@@ -489,6 +528,8 @@ static void on_end(void *context, int status, int timeouts, unsigned char *envel
 	(void)envelope;
 	(void)size;
 	free(context);
+	if (pending.veil)
+		drop_veil(pending.channel, pending.veil);
 	pending.channel->pending--;
 	if (pending.channel->closing)
 		return;
@@ -500,10 +541,24 @@ static void on_end(void *context, int status, int timeouts, unsigned char *envel
 		pending.hook(pending.context, end_of(status, error), NULL, 0);
 }
 
+/* False: no memory. */
+static bool add_veil(struct pending *pending, const uint8_t *query, size_t size)
+{
+	struct crow_veil *veil = malloc(sizeof(*veil));
+
+	if (!veil)
+		return false;
+	crow_veil_init(veil, query, size);
+	veil->next = pending->channel->veils;
+	pending->channel->veils = pending->veil = veil;
+	return true;
+}
+
 void crow_channel_send(struct crow_channel *channel, const uint8_t *query, size_t size,
 		       crow_channel_hook *hook, void *context)
 {
-	struct pending *pending = malloc(sizeof(*pending));
+	uint8_t given[CROW_ENVELOPE_MAX + CROW_ENVELOPE_OPT];
+	struct pending *pending = size <= sizeof(given) ? malloc(sizeof(*pending)) : NULL;
 	bool processing = channel->processing;
 
 	if (!pending) {
@@ -511,9 +566,18 @@ void crow_channel_send(struct crow_channel *channel, const uint8_t *query, size_
 		return;
 	}
 	*pending = (struct pending){.channel = channel, .hook = hook, .context = context};
+	memcpy(given, query, size);
+	if (crow_veil_hide(given, crow_envelope_size(query, size)) &&
+	    !add_veil(pending, query, size)) {
+		free(pending);
+		hook(context, CROW_CHANNEL_SHORTAGE, NULL, 0);
+		return;
+	}
 	channel->pending++;
 	channel->processing = true;
-	ares_send(channel->ares, query, (int)size, on_end, pending);
+	channel->sending = pending->veil;
+	ares_send(channel->ares, given, (int)size, on_end, pending);
+	channel->sending = NULL;
 	channel->processing = processing;
 }
 

@@ -24,9 +24,9 @@ struct crow_resolv_conf;
 /* ---- questions, as bytes ---- */
 
 enum crow_channel_end {
-	CROW_CHANNEL_REPLY,    /* some reply with our id, name, type and class */
-	CROW_CHANNEL_SILENCE,  /* patience ended */
-	CROW_CHANNEL_ERROR,    /* refused by the network */
+	CROW_CHANNEL_REPLY,   /* some reply with its id, type and class, and a name that is alike */
+	CROW_CHANNEL_SILENCE, /* patience ended */
+	CROW_CHANNEL_ERROR,   /* refused by the network */
 	CROW_CHANNEL_SHORTAGE, /* it failed here, and errno says for want of what */
 };
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "daemon/upstream/veil.h"
+
 #define LABEL_MAX 63 /* above are pointers and what is reserved */
 
 /* In the third and fourth byte. */
@@ -38,5 +40,6 @@ size_t crow_envelope_write(const uint8_t *reply, size_t size, bool cut,
 	out[2] = (uint8_t)(BYTE_QR | (cut ? BYTE_TC : reply[2] & BYTE_TC));
 	out[3] = BYTE_FAIL;
 	memset(out + 6, 0, CROW_ENVELOPE_HEADER - 6);
+	crow_veil_hide(out, end);
 	return end;
 }

@@ -771,6 +771,24 @@ def test_41_labels_of_any_bytes(forwarding, upstream):
     assert forwarding.counter("forward_hits") == 1
 
 
+def test_41_labels_of_any_bytes_by_tcp(forwarding, upstream):
+    """Many at once, in one connection and more."""
+    upstream.default = truncated(RIGHT)
+    wires = []
+    for i in range(100):
+        name = dns.name.Name([b"n%d \xff" % (i // 2), b"_tcp" if i % 2 else b"o!k", b"example", b""])
+        wires.append(dns.message.make_query(name, "A", use_edns=False).to_wire())
+    with udp(forwarding) as client:
+        for wire in wires:
+            client.send(wire)
+        for _ in wires:
+            assert addresses(dns.message.from_wire(client.recv(4096))) == ["10.9.8.7"]
+    sent = {dns.message.from_wire(wire).question[0].name for wire in wires}
+    for tcp_too in (False, True):
+        asked = {one.query.question[0].name for one in upstream.asked() if one.tcp == tcp_too}
+        assert {name for name in asked if name.labels[-2] == b"example"} == sent
+
+
 # 42: stale answers
 
 

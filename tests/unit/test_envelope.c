@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/upstream/stream.h"
+#include "daemon/upstream/veil.h"
 
 #define FLAGS_AT   2
 #define COUNTS_AT  4
@@ -86,6 +87,69 @@ static void test_the_longest_name(void **state)
 	assert_int_equal(shown_of_labels(127, out), CROW_ENVELOPE_MAX);
 	assert_int_equal(shown_of_labels(128, out), 0);
 	assert_int_equal(shown_of_labels(400, out), 0);
+}
+
+/* ---- names of any bytes ---- */
+
+#define ODD                                                                                        \
+	"\0\0\1\0\0\1\0\0\0\0\0\0\6a.b\0\xff"                                                      \
+	"C\3d e\0\0\1\0\1"
+#define HIDDEN "\0\0\1\0\0\1\0\0\0\0\0\0\6axbxxC\3dxe\0\0\1\0\1"
+#define OPT    "\0\0\x29\4\xd0\0\0\x80\0\0\0"
+#define QUERY  (sizeof(HIDDEN) - 1)
+
+static void test_what_host_names_do_not_have_is_hidden(void **state)
+{
+	uint8_t odd[] = ODD OPT, plain[] = MESSAGE, out[CROW_ENVELOPE_MAX];
+
+	(void)state;
+	assert_int_equal(shown(odd, sizeof(odd) - 1, false, out), QUERY);
+	assert_memory_equal(out + 12, HIDDEN + 12, QUERY - 12);
+	assert_true(crow_veil_hide(odd, QUERY));
+	assert_memory_equal(odd, HIDDEN OPT, sizeof(odd) - 1);
+	assert_false(crow_veil_hide(odd, QUERY));
+	assert_false(crow_veil_hide(plain, sizeof(plain) - 1));
+	assert_memory_equal(plain, MESSAGE, sizeof(plain) - 1);
+}
+
+static void test_a_veil_is_lifted_from_its_own_query(void **state)
+{
+	uint8_t query[] = HIDDEN OPT, other[] = MESSAGE;
+	struct crow_veil veil, before;
+
+	(void)state;
+	crow_veil_init(&veil, (const uint8_t *)ODD OPT, sizeof(ODD OPT) - 1);
+	before = veil;
+	query[1] = 7;
+	crow_veil_lift(&veil, query, sizeof(query) - 1); /* of another id */
+	assert_memory_equal(query + 2, HIDDEN OPT + 2, sizeof(query) - 3);
+	crow_veil_name(&veil, other, sizeof(other) - 1);
+	assert_memory_equal(&veil, &before, sizeof(veil));
+	crow_veil_name(&veil, query, sizeof(query) - 1);
+	before.next = &veil;
+	crow_veil_lift(&before, query, sizeof(query) - 1);
+	assert_memory_equal(query + 2, ODD OPT + 2, sizeof(query) - 3);
+	other[0] = 0;
+	other[1] = 7;
+	crow_veil_lift(&before, other, sizeof(other) - 1);
+	assert_memory_equal(other + 2, MESSAGE + 2, sizeof(other) - 3);
+}
+
+static void test_veils_are_lifted_from_frames(void **state)
+{
+	uint8_t frames[] = "\0\x1d" MESSAGE "\0\x1c" HIDDEN "\0\x1c" HIDDEN;
+	const size_t second = 2 + sizeof(MESSAGE) - 1 + 2;
+	struct crow_veil veil;
+
+	(void)state;
+	crow_veil_init(&veil, (const uint8_t *)ODD, sizeof(ODD) - 1);
+	for (size_t cut = 1; cut <= QUERY + 2; cut++) {
+		memcpy(frames + second, HIDDEN, QUERY);
+		assert_int_equal(crow_veil_lift_frames(&veil, frames, sizeof(frames) - 1 - cut),
+				 second + QUERY);
+		assert_memory_equal(frames + second, ODD, QUERY);
+		assert_memory_equal(frames + 2, MESSAGE, sizeof(MESSAGE) - 1);
+	}
 }
 
 /* ---- a connection ---- */
@@ -199,6 +263,9 @@ int main(void)
 		cmocka_unit_test(test_truncation_is_shown),
 		cmocka_unit_test(test_what_names_no_question_is_not_shown),
 		cmocka_unit_test(test_the_longest_name),
+		cmocka_unit_test(test_what_host_names_do_not_have_is_hidden),
+		cmocka_unit_test(test_a_veil_is_lifted_from_its_own_query),
+		cmocka_unit_test(test_veils_are_lifted_from_frames),
 		cmocka_unit_test_setup_teardown(test_frames_in_pieces, connect_line,
 						disconnect_line),
 		cmocka_unit_test_setup_teardown(test_frames_at_once, connect_line, disconnect_line),
