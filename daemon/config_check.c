@@ -351,6 +351,42 @@ static bool check_allow(struct crow_draft *draft, const struct crow_draft_sectio
 		crow_addr_is_v4(&other->addr) ? "10.0.0.0/8" : "fd00::/8");
 }
 
+/* An endpoint that is in both, or twice in the same one; NULL: none. Port 0 is another one each time. */
+static const struct crow_listen *find_common(const struct crow_listens *a,
+					     const struct crow_listens *b)
+{
+	for (size_t i = 0; i < a->count; i++)
+		for (size_t j = a == b ? i + 1 : 0; j < b->count; j++)
+			if (a->items[i].port != 0 && a->items[i].port == b->items[j].port &&
+			    crow_addr_compare(&a->items[i].addr, &b->items[j].addr) == 0)
+				return &a->items[i];
+	return NULL;
+}
+
+/* Each is bound once: DNS takes TCP, too. The kernel would say of the second time that somebody else
+ * is there. */
+static bool check_listen(struct crow_draft *draft, const struct crow_draft_section *section)
+{
+	const struct crow_config *config = draft->config;
+	bool dns = section->kind == CROW_SECTION_DNS;
+	const struct crow_listens *own = dns ? &config->dns_listen : &config->http_listen;
+	const struct crow_listen *common = find_common(own, own);
+	bool twice = common != NULL;
+	char text[CROW_LISTEN_TEXT];
+
+	if (!common)
+		common = find_common(&config->dns_listen, &config->http_listen);
+	if (!common)
+		return check_allow(draft, section, own,
+				   dns ? &config->dns_allow : &config->http_allow);
+	crow_value_format_listen(common, text);
+	return crow_draft_complain(draft, section->file, crow_draft_line(section, "listen"),
+				   "[%s] listen=%s: %s", dns ? "dns" : "http", text,
+				   twice ? "it is there twice; expected it once"
+					 : "DNS and HTTP cannot both listen there; give one of "
+					   "them another port or address");
+}
+
 static bool check_health(struct crow_draft *draft, const struct crow_draft_section *section)
 {
 	const struct crow_config *config = draft->config;
@@ -365,17 +401,14 @@ static bool check_health(struct crow_draft *draft, const struct crow_draft_secti
 
 static bool check_section(struct crow_draft *draft, const struct crow_draft_section *section)
 {
-	const struct crow_config *config = draft->config;
-
 	switch (section->kind) {
 	case CROW_SECTION_SOURCE:
 		return check_source(draft, section);
 	case CROW_SECTION_SERVICE:
 		return check_service(draft, section);
 	case CROW_SECTION_DNS:
-		return check_allow(draft, section, &config->dns_listen, &config->dns_allow);
 	case CROW_SECTION_HTTP:
-		return check_allow(draft, section, &config->http_listen, &config->http_allow);
+		return check_listen(draft, section);
 	case CROW_SECTION_HEALTH:
 		return check_health(draft, section);
 	default:
