@@ -1,5 +1,6 @@
 #include "daemon/upstream/channel.h"
 
+#define CARES_NO_DEPRECATED /* 1.34 prefers functions that 1.18 does not have */
 #include <ares.h>
 #include <errno.h>
 #include <netinet/in.h>
