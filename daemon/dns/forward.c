@@ -398,6 +398,21 @@ static void note_end(struct crow_forward *forward, const struct attempt *attempt
 	}
 }
 
+/* A server of before EDNS refuses the probe, too: sent without, it finds what loop there is. */
+static void probe_again(struct crow_forward *forward, const struct attempt *probe,
+			const uint8_t *bytes, size_t size, int64_t now_ns)
+{
+	struct crow_message message;
+	struct crow_query query;
+
+	crow_probe_make(forward->upstreams->items[probe->upstream].probe, &query);
+	if (!probe->edns || !crow_message_read(&message, &query, bytes, size) ||
+	    message.rcode != CROW_RCODE_FORMERR || message.edns)
+		return;
+	crow_exchange_set_edns(forward->exchange, probe->upstream, false, now_ns);
+	send_query(forward, NULL, &query, probe->upstream, now_ns);
+}
+
 /* A query that fails as it is sent ends before crow_exchange_send() returns, and the sender goes on.
  * c-ares 1.34, unlike 1.18, may end others then, too: it closes the socket, and gives up all that is
  * under way over it. Their flights go on in the next turn of the loop: sending for them from here
@@ -413,6 +428,8 @@ static void on_reply(void *context, enum crow_channel_end end, const uint8_t *by
 	int64_t now_ns = crow_now_ns();
 
 	note_end(forward, &attempt, flight, end, now_ns);
+	if (attempt.flight == CROW_FLIGHT_NONE && end == CROW_CHANNEL_REPLY)
+		probe_again(forward, &attempt, bytes, size, now_ns);
 	if (!flight)
 		return;
 	flight->waiting &= (crow_upstream_set)~bit;

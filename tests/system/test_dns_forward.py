@@ -981,8 +981,16 @@ def test_trap_5_a_server_of_before_edns(forwarding, upstream, want_dnssec):
     assert all(re.search(r"\.(example|test)$", one.name) for one in upstream.asked())
 
 
+def test_trap_5_a_probe_is_sent_again_without(forward, upstream):
+    upstream.default = without_edns(RIGHT)
+    forward(upstream)
+    probes = eventually(lambda: len(asked := upstream.asked()) > 1 and asked)
+    assert [one.query.edns >= 0 for one in probes] == [True, False]
+    assert len({one.name for one in probes}) == 1 and probes[0].name.endswith(".test")
+
+
 def test_trap_5_many_at_once(forwarding, upstream):
-    """c-ares cuts the same bytes of whatever is under way when a FORMERR comes."""
+    """Whatever is under way when the first FORMERR comes has one of its own to come."""
     upstream.default = without_edns(RIGHT)
     names = [f"{'x' * (i % 20)}n{i}.example" for i in range(300)]
     for reply in ask_many(forwarding, names):
