@@ -5,6 +5,7 @@ Every test has its own directories and its own 127.77.S.0/24 networks, so they r
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.easim import Easim
+from tests.run import SANITIZER_ENV
 from tests.system.daemon import (
     BUILD,
     LIBRARY,
@@ -25,6 +27,10 @@ from tests.system.daemon import (
 from tests.system.snippet import NOT_UNDER_ASAN, UNDER_ASAN, lines, snippet
 
 WEIGHTS = [100, 100, 50, 10]
+
+# One test alone, of a sanitized build, is run without tests/run.py.
+for name, value in SANITIZER_ENV.items():
+    os.environ.setdefault(name, value)
 
 
 @pytest.fixture
