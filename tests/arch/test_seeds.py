@@ -41,7 +41,7 @@ SEEDS = [
      "opens for more than reading"),
     ("new import", "preload/decide.c",
      "#include <unistd.h>\n__attribute__((visibility(\"default\"))) int crow_seed(void);\n"
-     "int crow_seed(void) { return getppid(); }\n", "imports getppid"),
+     "int crow_seed(void) { return getpgrp(); }\n", "imports getpgrp"),
     # Not in the Makefile, which all objects depend on.
     ("new library", "tests/tests.mk", "$(BUILD)/libcrowfly.so: tests/tests.mk\n"
      "$(BUILD)/libcrowfly.so: LDFLAGS += -Wl,--no-as-needed -lm\n", "needs libm.so.6"),
