@@ -5,8 +5,9 @@
  *
  *   connects serve                       prints "IP PORT", accepts and closes until stdin ends
  *   connects block GOOD PORT BAD PORT N  socket, connect, close: bare and with the library, to one
- *                                        that answers; bare to one that refuses; and with the
- *                                        library to that one, which moves on
+ *                                        that answers; bare to one that refuses; with the library
+ *                                        to that one, which moves on; and to the good one, bare, with
+ *                                        the system calls that no interposer can do without
  *   connects event GOOD PORT BAD PORT N  the same as event loops do it: non-blocking, registered
  *                                        with epoll before, waited for, SO_ERROR asked
  *   connects silent IP PORT N            all of this by the library, to one that answers nothing: the
@@ -21,6 +22,8 @@
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -111,7 +114,7 @@ static struct calls calls_of(void *from)
 	return calls;
 }
 
-static struct calls bare, loaded;
+static struct calls bare, loaded, least;
 
 /* The least that an interposer can be which has to look at something after the wait: libc's return
  * goes to it, and its own to the program. An empty asm keeps the compiler from jumping there. */
@@ -139,14 +142,48 @@ static int least_select(int count, fd_set *in, fd_set *out, fd_set *except, stru
 	return ready;
 }
 
-static struct calls least;
-
 static void connect_blocking(const struct calls *calls, const struct sockaddr_in *to)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	calls->connect(fd, (const struct sockaddr *)to, sizeof(*to));
 	abort_connection(fd);
+}
+
+static int (*bare_setsockopt)(int, int, int, const void *, socklen_t);
+
+static void set_limit(int fd, time_t us)
+{
+	struct timeval limit = {.tv_usec = us};
+
+	bare_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
+/* A blocking connect() that is to end in time has its limit on the socket, and it must not stay. */
+static int connect_within_limit(int fd, const struct sockaddr *to, socklen_t len)
+{
+	int result;
+
+	set_limit(fd, 250000);
+	result = bare.connect(fd, to, len);
+	set_limit(fd, 0);
+	return result;
+}
+
+/* Whether the socket waits decides what may be done with it; and what fails on this machine has
+ * failed by the time that connect() returns, when nobody has seen it yet. */
+static int connect_and_look(int fd, const struct sockaddr *to, socklen_t len)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+	int result, error;
+
+	if ((fcntl(fd, F_GETFL) & O_NONBLOCK) == 0)
+		return -1;
+	result = bare.connect(fd, to, len);
+	error = errno;
+	bare.poll(&ready, 1, 0);
+	errno = error;
+	return result;
 }
 
 static void connect_in_event_loop(const struct calls *calls, const struct sockaddr_in *to)
@@ -228,24 +265,29 @@ static struct sockaddr_in address_of(const char *ip, const char *port)
 
 static int time_connects(bool events, char **addresses, size_t count)
 {
-	static const char *const names[] = {"bare", "healthy", "refused", "moved"};
+	enum { BARE, HEALTHY, REFUSED, MOVED, LEAST, KINDS };
+	static const char *const names[] = {"bare", "healthy", "refused", "moved", "least"};
+	const struct calls *const calls[] = {&bare, &loaded, &bare, &loaded, &least};
 	struct sockaddr_in good = address_of(addresses[0], addresses[1]);
 	struct sockaddr_in bad = address_of(addresses[2], addresses[3]);
-	double *took[4];
+	double *took[KINDS];
 
-	for (int i = 0; i < 4; i++)
+	least = bare;
+	least.connect = events ? connect_and_look : connect_within_limit;
+	for (int i = 0; i < KINDS; i++)
 		must((took[i] = calloc(count, sizeof(double))) != NULL, "calloc");
 	for (size_t i = 0; i < count; i++) {
-		/* Each comes after each of the others: a connect leaves caches, and a server, that
-		 * are good or bad for the next one. */
-		for (size_t j = 0; j < 4; j++) {
-			size_t which = (i % 2 == 0 ? j : 3 - j) ^ i / 2 % 2;
+		/* Each comes after each of the others, 5 being a prime: a connect leaves caches, and
+		 * a server, that are good or bad for the next one. */
+		for (size_t j = 0; j < KINDS; j++) {
+			size_t which = (j * (1 + i % (KINDS - 1)) + i) % KINDS;
 
-			took[which][i] = time_connect(events, which % 2 == 0 ? &bare : &loaded,
-						      which < 2 ? &good : &bad);
+			took[which][i] =
+				time_connect(events, calls[which],
+					     which == REFUSED || which == MOVED ? &bad : &good);
 		}
 	}
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < KINDS; i++) {
 		printf("%s %.1f\n", names[i], median(took[i], count));
 		free(took[i]);
 	}
@@ -376,10 +418,14 @@ static int time_idle(char call, size_t slices, int threads)
 
 int main(int argc, char **argv)
 {
+	void *libc;
+
 	if (argc == 2 && strcmp(argv[1], "serve") == 0)
 		return serve();
-	bare = calls_of(dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD));
+	libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
+	bare = calls_of(libc);
 	loaded = calls_of(RTLD_DEFAULT);
+	*(void **)&bare_setsockopt = dlsym(libc, "setsockopt");
 	least = bare;
 	least.poll = least_poll;
 	least.epoll_wait = least_epoll_wait;
