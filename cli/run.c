@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/library.h"
 #include "cli/program.h"
+#include "cli/view.h"
 
 /* As env(1) has them, so that scripts tell "not found" from "cannot be run". */
 enum { EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
@@ -169,6 +170,22 @@ static bool tell_reach(const char *command)
 	return program.reach != CROW_REACH_MUSL;
 }
 
+/* At a terminal sits somebody who may have mistyped a directory, or has no crowflyd yet. Scripts and
+ * services, which may be quicker than crowflyd at boot, run as ever. */
+static void tell_absence(void)
+{
+	char complaint[CROW_VIEW_COMPLAINT];
+	struct crow_copy copy = {0};
+
+	if (!isatty(STDERR_FILENO) || getenv("CROWFLY_DISABLE"))
+		return;
+	if (!crow_view_try(&copy, crow_view_dir(NULL), complaint)) {
+		crow_complain("%s", complaint);
+		crow_complain("the program runs as if crowfly were not installed");
+	}
+	crow_copy_fini(&copy);
+}
+
 static int become(char **command)
 {
 	int error;
@@ -192,5 +209,6 @@ static int main_run(int argc, char **argv)
 	free(options.map);
 	if (!ready || (tell_reach(argv[optind]) && !set_preload()))
 		return CROW_EXIT_FAILED;
+	tell_absence();
 	return become(argv + optind);
 }

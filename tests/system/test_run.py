@@ -1,8 +1,10 @@
 """`crowfly run`: the environment that a program gets, and where the library is looked for."""
 
+import contextlib
 import json
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -110,6 +112,29 @@ def test_a_program_that_finds_no_crowfly_runs_as_ever(own_library, tmp_path):
     done = crowfly_run("--runtime-dir", tmp_path, "--", "getent", "hosts", "127.0.0.1")
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+def said_at_a_terminal(*arguments):
+    """What crowfly run says there before its program."""
+    mine, terminal = os.openpty()
+    others = {name: value for name, value in os.environ.items() if name not in OURS}
+    process = subprocess.Popen([CROWFLY, "run", *arguments, "--", "true"], stdin=terminal,
+                               stdout=subprocess.DEVNULL, stderr=terminal, env=others)
+    os.close(terminal)
+    said = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+        while piece := os.read(mine, 4096):
+            said += piece
+    os.close(mine)
+    assert process.wait() == 0
+    return said.decode()
+
+
+def test_at_a_terminal_it_is_said_that_there_is_no_crowfly(running, own_library, tmp_path):
+    said = said_at_a_terminal("--runtime-dir", str(tmp_path))
+    assert f"crowfly: there is no snapshot in {tmp_path}: start crowflyd" in said
+    assert "runs as if crowfly were not installed" in said
+    assert said_at_a_terminal("--runtime-dir", str(running.runtime_dir)) == ""
 
 
 def test_maps_of_the_environment_still_hold(running, own_library):
