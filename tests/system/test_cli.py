@@ -1,10 +1,8 @@
 """The crowfly command: run, status, lookup, help."""
 
-import contextlib
 import json
 import os
 import re
-import subprocess
 import sys
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from tests.system.conftest import WEIGHTS
 from tests.system.daemon import BUILD, eventually, run
 from tests.system.lookup import ask
+from tests.system.terminal import shown_by
 
 NAME = "svc_a.eas.internal"
 
@@ -196,20 +195,9 @@ def test_watch_shows_trouble_first(easim, running, crowfly):
 def on_terminal(daemon, rows, columns, *arguments, colour=True):
     """What crowfly prints there."""
     script = f'stty rows {rows} cols {columns} && exec "$@"'
-    mine, terminal = os.openpty()
     command = [BUILD / "crowfly", *arguments, "--runtime-dir", daemon.runtime_dir]
-    process = subprocess.Popen(["sh", "-c", script, "sh", *command],
-                               stdin=terminal, stdout=terminal,
-                               env={**os.environ, "TERM": "xterm",
-                                    "NO_COLOR": "" if colour else "1"})  # fmt: skip
-    os.close(terminal)
-    shown = b""
-    with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
-        while piece := os.read(mine, 65536):
-            shown += piece
-    os.close(mine)
-    assert process.wait() == 0
-    return shown.decode()
+    return shown_by(["sh", "-c", script, "sh", *command],
+                    {**os.environ, "TERM": "xterm", "NO_COLOR": "" if colour else "1"})  # fmt: skip
 
 
 def test_a_terminal_of_80_columns(easim, daemon):

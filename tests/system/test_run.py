@@ -1,6 +1,5 @@
 """`crowfly run`: the environment that a program gets, and where the library is looked for."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -9,6 +8,7 @@ import subprocess
 import pytest
 
 from tests.system.daemon import BUILD, run
+from tests.system.terminal import shown_by
 
 CROWFLY = BUILD / "crowfly"
 LIBRARY = BUILD / "libcrowfly.so"
@@ -116,18 +116,8 @@ def test_a_program_that_finds_no_crowfly_runs_as_ever(own_library, tmp_path):
 
 def said_at_a_terminal(*arguments):
     """What crowfly run says there before its program."""
-    mine, terminal = os.openpty()
     others = {name: value for name, value in os.environ.items() if name not in OURS}
-    process = subprocess.Popen([CROWFLY, "run", *arguments, "--", "true"], stdin=terminal,
-                               stdout=subprocess.DEVNULL, stderr=terminal, env=others)
-    os.close(terminal)
-    said = b""
-    with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
-        while piece := os.read(mine, 4096):
-            said += piece
-    os.close(mine)
-    assert process.wait() == 0
-    return said.decode()
+    return shown_by([CROWFLY, "run", *arguments, "--", "true"], others, subprocess.DEVNULL)
 
 
 def test_at_a_terminal_it_is_said_that_there_is_no_crowfly(running, own_library, tmp_path):
