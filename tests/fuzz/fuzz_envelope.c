@@ -2,18 +2,12 @@
  * A message from anywhere: what c-ares is shown of it holds its id, question and nothing else, and
  * what the veil hides comes back.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/upstream/veil.h"
+#include "tests/fuzz/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(condition)                                                                            \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
 
 static bool is_host_character(uint8_t byte)
 {

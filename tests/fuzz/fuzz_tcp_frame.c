@@ -2,19 +2,13 @@
  * A stream of DNS messages that arrives in pieces, whose length the first byte gives: it must be
  * cut into the same messages as the whole stream at once.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/dns/frame.h"
 #include "daemon/dns/query.h"
+#include "tests/fuzz/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(condition)                                                                            \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
 
 /* Takes what is whole; returns how many messages it was. */
 static unsigned take(struct crow_wire_reader *in, enum crow_frame *last)
