@@ -29,7 +29,7 @@ unsigned crow_term_put(const struct crow_term *term, enum crow_tint tint, unsign
 unsigned crow_term_wrap(const struct crow_term *term, enum crow_tint tint, unsigned at,
 			unsigned indent, const char *text);
 
-/* As crow_term_put(), but text that would pass the terminal's last column, from column `at` on, is cut. */
+/* As crow_term_put(), from column `at` on, but text that would pass the terminal's last one is cut. */
 void crow_term_put_last(const struct crow_term *term, enum crow_tint tint, unsigned at,
 			const char *text);
 

@@ -4,7 +4,8 @@
  * Files, from the pure to the kernel: wire.* (cursors whose errors stick), query.* (a query as a
  * value), subject.* and target.* (what a name means), reply.*, srv.* and answer.* (query -> reply);
  * rate.* and gate.* (who gets an answer); responder.* and wait.* (what a worker's transports share);
- * udp.*, frame.* and tcp.* (transports); socket.*, worker.* (a thread, its loop, its sockets), dns.c (start, stop).
+ * udp.*, frame.* and tcp.* (transports); socket.*, worker.* (a thread, its loop, its sockets), dns.c
+ * (start, stop).
  */
 #ifndef CROW_DNS_H
 #define CROW_DNS_H
@@ -15,8 +16,8 @@
 
 struct crow_dns;
 
-/* Sockets are bound, or inherited ones taken, first, so that a daemon started as root may drop to its user in between; false
- * with a sentence that names the address and the remedy. */
+/* Sockets are bound, or inherited ones taken, first, so that a daemon started as root may drop to its
+ * user in between. NULL: complaint is a sentence that names the address and the remedy. */
 struct crow_dns *crow_dns_bind(const struct crow_config *config, struct crow_inherited *inherited,
 			       char *complaint, size_t complaint_size);
 /* Starts the workers. runtime_dir (borrowed) is where names are asked on demand. */

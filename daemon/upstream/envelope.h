@@ -18,8 +18,8 @@
 
 /* The size of a message's header and question. 0: there is not one question, and its whole. */
 size_t crow_envelope_size(const uint8_t *message, size_t size);
-/* Writes what is shown of a reply, under a veil (veil.h); cut: more than may come by UDP. Its size; 0: it names no
- * question, and might be anybody's. */
+/* Writes what is shown of a reply, under a veil (veil.h); cut: more than may come by UDP. Its size; 0:
+ * it names no question, and might be anybody's. */
 size_t crow_envelope_write(const uint8_t *reply, size_t size, bool cut,
 			   uint8_t out[CROW_ENVELOPE_MAX]);
 

@@ -37,8 +37,8 @@ struct crow_upstreams {
 	struct crow_upstream items[CROW_UPSTREAMS_MAX];
 };
 
-/* Copies up to CROW_UPSTREAMS_MAX servers, without those that are `own`; the log names who is left out. The
- * caller is the first user. What `before` (may be NULL) knows of the same servers is taken over.
+/* Copies up to CROW_UPSTREAMS_MAX servers, without those that are `own`; the log names who is left out.
+ * The caller is the first user. What `before` (may be NULL) knows of the same servers is taken over.
  * NULL: no memory. */
 struct crow_upstreams *crow_upstreams_new(const struct crow_listens *servers,
 					  const struct crow_listens *own,
