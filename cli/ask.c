@@ -17,7 +17,7 @@
 static void add(struct crow_asked *out, const struct crow_addr *addr)
 {
 	for (size_t i = 0; i < out->count; i++)
-		if (crow_addr_compare(&out->addrs[i], addr) == 0)
+		if (crow_addr_equal(&out->addrs[i], addr))
 			return;
 	if (out->count < CROW_ASK_MAX)
 		out->addrs[out->count++] = *addr;

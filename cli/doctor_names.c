@@ -34,8 +34,8 @@ static bool is_right(const struct crow_image *img, uint32_t index, const struct 
 		uint32_t j = 0;
 
 		while (j < service->count &&
-		       crow_addr_compare(&crow_image_instance(img, service->first + j)->addr,
-					 &asked->addrs[i]) != 0)
+		       !crow_addr_equal(&crow_image_instance(img, service->first + j)->addr,
+					&asked->addrs[i]))
 			j++;
 		if (j == service->count)
 			return false;
@@ -152,7 +152,7 @@ static void look_at_responder(struct crow_doctor *doctor, const struct crow_face
 static bool is_among(const struct crow_addr *addr, const struct crow_addr *addrs, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (crow_addr_compare(addr, &addrs[i]) == 0)
+		if (crow_addr_equal(addr, &addrs[i]))
 			return true;
 	return false;
 }

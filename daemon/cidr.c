@@ -78,7 +78,7 @@ bool crow_addr_is_wildcard(const struct crow_addr *addr)
 
 bool crow_addr_is_this_host(const struct crow_addr *peer, const struct crow_addr *own)
 {
-	return crow_addr_is_loopback(peer) || crow_addr_compare(peer, own) == 0;
+	return crow_addr_is_loopback(peer) || crow_addr_equal(peer, own);
 }
 
 bool crow_cidrs_admit(const struct crow_cidrs *allow, const struct crow_addr *peer,

@@ -358,7 +358,7 @@ static const struct crow_listen *find_common(const struct crow_listens *a,
 	for (size_t i = 0; i < a->count; i++)
 		for (size_t j = a == b ? i + 1 : 0; j < b->count; j++)
 			if (a->items[i].port != 0 && a->items[i].port == b->items[j].port &&
-			    crow_addr_compare(&a->items[i].addr, &b->items[j].addr) == 0)
+			    crow_addr_equal(&a->items[i].addr, &b->items[j].addr))
 				return &a->items[i];
 	return NULL;
 }

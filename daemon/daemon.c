@@ -197,7 +197,7 @@ static bool is_same_listen(const struct crow_listens *a, const struct crow_liste
 	if (a->count != b->count)
 		return false;
 	for (size_t i = 0; i < a->count; i++)
-		if (crow_addr_compare(&a->items[i].addr, &b->items[i].addr) != 0 ||
+		if (!crow_addr_equal(&a->items[i].addr, &b->items[i].addr) ||
 		    a->items[i].port != b->items[i].port)
 			return false;
 	return true;

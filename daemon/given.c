@@ -58,7 +58,7 @@ void crow_given_watch(struct crow_given *given, crow_given_hook *on_named, void 
 static bool is_same(const struct entry *a, const struct entry *b)
 {
 	return a->port == b->port && a->service == b->service &&
-	       crow_addr_compare(&a->addr, &b->addr) == 0;
+	       crow_addr_equal(&a->addr, &b->addr);
 }
 
 static size_t place_of(const struct entry *key)

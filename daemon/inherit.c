@@ -91,7 +91,7 @@ int crow_inherited_dup(struct crow_inherited *inherited, const struct crow_liste
 		struct inherited *socket = &inherited->sockets[i];
 
 		if (!socket->usable || socket->type != type || socket->at.port != at->port ||
-		    crow_addr_compare(&socket->at.addr, &at->addr) != 0)
+		    !crow_addr_equal(&socket->at.addr, &at->addr))
 			continue;
 		socket->used = true;
 		return fcntl(socket->fd, F_DUPFD_CLOEXEC, 0);

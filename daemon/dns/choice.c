@@ -125,8 +125,7 @@ static struct crow_addr address_of(const struct filter *filter, uint32_t instanc
 static bool is_chosen(const struct crow_choice *chosen, const struct crow_addr *addr)
 {
 	for (size_t i = 0; i < chosen->count; i++)
-		/* Not crow_addr_compare(): of equality the compiler makes two words, not a call. */
-		if (memcmp(addr->bytes, chosen->addrs[i].bytes, sizeof(addr->bytes)) == 0)
+		if (crow_addr_equal(addr, &chosen->addrs[i]))
 			return true;
 	return false;
 }

@@ -115,7 +115,7 @@ static bool are_alike(const struct crow_upstreams *a, const struct crow_upstream
 		return a == b;
 	for (size_t i = 0; i < a->count; i++)
 		if (a->items[i].at.port != b->items[i].at.port ||
-		    crow_addr_compare(&a->items[i].at.addr, &b->items[i].at.addr) != 0)
+		    !crow_addr_equal(&a->items[i].at.addr, &b->items[i].at.addr))
 			return false;
 	return true;
 }

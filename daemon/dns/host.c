@@ -38,7 +38,7 @@ void crow_host_remove(struct crow_host *host, const struct crow_host_address *ad
 		const struct crow_host_address *key = &family->entries[i].key;
 
 		if (key->interface == address->interface && key->bits == address->bits &&
-		    crow_addr_compare(&key->addr, &address->addr) == 0) {
+		    crow_addr_equal(&key->addr, &address->addr)) {
 			remove_at(family, i);
 			return;
 		}

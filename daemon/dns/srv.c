@@ -136,8 +136,7 @@ static void put_additional(struct crow_reply *reply, const struct ring *ring, ui
 		if (!ring_has(ring, i))
 			continue;
 		at += 12u + (unsigned)(reply->bytes[at + 10] << 8 | reply->bytes[at + 11]);
-		if (last &&
-		    (crow_addr_compare(addr, last) == 0 || crow_addr_compare(addr, first) == 0))
+		if (last && (crow_addr_equal(addr, last) || crow_addr_equal(addr, first)))
 			continue;
 		last = addr;
 		if (!crow_reply_put_address(reply, target, addr, ttl_s))

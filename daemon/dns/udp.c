@@ -109,7 +109,7 @@ static struct crow_addr take_destination(struct msghdr *message)
 static bool is_answerable(const struct crow_udp *udp, uint16_t port, const struct crow_addr *peer,
 			  const struct crow_addr *own)
 {
-	return port != 0 && (port != udp->port || crow_addr_compare(peer, own) != 0);
+	return port != 0 && (port != udp->port || !crow_addr_equal(peer, own));
 }
 
 /* What is to become of a datagram, by its addresses alone; takes those into *asker. */

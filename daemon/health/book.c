@@ -38,7 +38,7 @@ struct crow_endpoint *crow_book_find(const struct crow_book *book, const struct 
 {
 	struct crow_endpoint *at = *chain_of(book, addr, port);
 
-	while (at != NULL && (at->port != port || crow_addr_compare(&at->addr, addr) != 0))
+	while (at != NULL && (at->port != port || !crow_addr_equal(&at->addr, addr)))
 		at = at->next;
 	return at;
 }

@@ -24,8 +24,7 @@ bool crow_guests_admits(const struct crow_guests *guests, const struct crow_addr
 	if (crow_addr_is_loopback(peer))
 		return true;
 	for (size_t i = 0; i < CROW_GUESTS_MAX; i++)
-		count += guests->items[i].fd >= 0 &&
-			 crow_addr_compare(&guests->items[i].peer, peer) == 0;
+		count += guests->items[i].fd >= 0 && crow_addr_equal(&guests->items[i].peer, peer);
 	return count < CROW_GUESTS_PER_ADDRESS;
 }
 

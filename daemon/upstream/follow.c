@@ -76,7 +76,7 @@ static bool is_known(const struct crow_follow *follow, const struct crow_resolv_
 	if (follow->outdated || conf->server_count != follow->server_count)
 		return false;
 	for (size_t i = 0; i < conf->server_count; i++)
-		if (crow_addr_compare(&conf->servers[i].addr, &follow->servers[i].addr) != 0)
+		if (!crow_addr_equal(&conf->servers[i].addr, &follow->servers[i].addr))
 			return false;
 	return true;
 }

@@ -50,7 +50,7 @@ static bool is_of_an_interface(const struct crow_addr *addr)
 		uint16_t port;
 
 		found = i->ifa_addr && crow_addr_from_sockaddr(i->ifa_addr, size, &own, &port) &&
-			crow_addr_compare(&own, addr) == 0;
+			crow_addr_equal(&own, addr);
 	}
 	freeifaddrs(all);
 	return found;
@@ -65,7 +65,7 @@ bool crow_upstreams_is_own(const struct crow_listen *server, const struct crow_l
 
 		if (at->port != server->port)
 			continue;
-		if (crow_addr_compare(&at->addr, &to) == 0)
+		if (crow_addr_equal(&at->addr, &to))
 			return true;
 		if (is_wildcard(&at->addr) && crow_addr_is_v4(&at->addr) == crow_addr_is_v4(&to) &&
 		    (is_loopback(&to) || is_of_an_interface(&to)))
@@ -76,7 +76,7 @@ bool crow_upstreams_is_own(const struct crow_listen *server, const struct crow_l
 
 static bool is_same(const struct crow_listen *a, const struct crow_listen *b)
 {
-	return a->port == b->port && crow_addr_compare(&a->addr, &b->addr) == 0;
+	return a->port == b->port && crow_addr_equal(&a->addr, &b->addr);
 }
 
 static const struct crow_upstream *find(const struct crow_upstreams *upstreams,
