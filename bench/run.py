@@ -203,8 +203,8 @@ def two_addresses():
     with socket.socket() as holder, subprocess.Popen(
             [CONNECTS, "serve"], text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE) as server:
-        holder.bind(("127.0.0.1", 0))
-        yield server.stdout.readline().split(), ["127.0.0.1", str(holder.getsockname()[1])]
+        holder.bind(("127.0.0.2", 0))
+        yield server.stdout.readline().split(), ["127.0.0.2", str(holder.getsockname()[1])]
         server.stdin.close()
 
 

@@ -305,6 +305,12 @@ static uint32_t *add_apps(struct builder *b, const struct crow_list *list)
 	return apps;
 }
 
+static uint64_t key_of(const struct crow_service *service)
+{
+	return crow_name_hash(service->name, strlen(service->name)) ^
+	       crow_name_hash(service->source->name, strlen(service->source->name)) << 1;
+}
+
 static void add_service(struct builder *b, const struct crow_service *service, uint32_t index)
 {
 	struct run run = {service, index, add_apps(b, &service->list)};
@@ -319,6 +325,7 @@ static void add_service(struct builder *b, const struct crow_service *service, u
 		.taken_wall_s = service->taken_wall_s,
 		.taken_boot_ns = service->taken_ns,
 		.failing_boot_ns = service->failing_ns,
+		.key = key_of(service),
 	};
 	struct crow_snap_service *at;
 

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "preload/path.h"
+
 #define SECOND_NS INT64_C(1000000000)
 
 #define LIMIT_MAX_NS (3 * SECOND_NS)
@@ -51,8 +53,8 @@ static int64_t limit_left(const struct crow_attempt *attempt, int64_t now_ns)
 	return at > now_ns ? at - now_ns : 1;
 }
 
-static struct crow_action try_instance(struct crow_attempt *attempt, enum crow_action_kind kind,
-				       int blame, int64_t now_ns)
+static CROW_HOT struct crow_action
+try_instance(struct crow_attempt *attempt, enum crow_action_kind kind, int blame, int64_t now_ns)
 {
 	attempt->started_ns = now_ns;
 	attempt->limit_at = 0;
@@ -192,8 +194,9 @@ bool crow_attempt_hides_restarts(const struct crow_attempt *attempt)
 	return attempt->limit_at != 0 && attempt->own_at == 0;
 }
 
-struct crow_action crow_attempt_start(struct crow_attempt *attempt, uint8_t count, bool nonblocking,
-				      int64_t each_ns, int64_t own_ns, int64_t now_ns)
+CROW_HOT struct crow_action crow_attempt_start(struct crow_attempt *attempt, uint8_t count,
+					       bool nonblocking, int64_t each_ns, int64_t own_ns,
+					       int64_t now_ns)
 {
 	*attempt = (struct crow_attempt){
 		.state = CROW_ATTEMPT_TRYING,
@@ -206,8 +209,8 @@ struct crow_action crow_attempt_start(struct crow_attempt *attempt, uint8_t coun
 	return try_instance(attempt, CROW_DO_CONNECT, 0, now_ns);
 }
 
-struct crow_action crow_attempt_on(struct crow_attempt *attempt, struct crow_event event,
-				   int64_t now_ns)
+CROW_HOT struct crow_action crow_attempt_on(struct crow_attempt *attempt, struct crow_event event,
+					    int64_t now_ns)
 {
 	if (attempt->state == CROW_ATTEMPT_DONE)
 		return finish(attempt, attempt->first_error, 0);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "preload/current.h"
+#include "preload/path.h"
 #include "preload/real.h"
 #include "preload/trace.h"
 #include "resolver/report.h"
@@ -20,12 +21,35 @@
 
 #define TIMEOUT_MAX_S INT64_C(1000000000)
 
-int64_t crow_course_now_ns(void)
+/* For events after which no attempt follows: a clock is 25 ns. */
+#define NO_MATTER_WHEN 0
+
+/* By field: most of it is what becomes of attempts that fail. */
+void crow_course_init(struct crow_course *course, int fd, const struct sockaddr *addr,
+		      socklen_t len)
+{
+	course->fd = fd;
+	course->addr = addr;
+	course->len = len;
+	course->family = addr->sa_family;
+	course->is_tcp = course->is_alien = course->is_guess = course->has_user_timeout = false;
+	course->own_timeout = (struct timeval){0};
+	course->own_timeout_ns = course->set_timeout_ns = 0;
+	course->options = (struct crow_options){0};
+	crow_addr_from_sockaddr(addr, len, &course->asked.addr, &course->asked.port);
+}
+
+static inline int64_t now_ns_of(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+int64_t crow_course_now_ns(void)
+{
+	return now_ns_of(CLOCK_MONOTONIC);
 }
 
 static const struct crow_target *current_target(const struct crow_course *course)
@@ -35,14 +59,14 @@ static const struct crow_target *current_target(const struct crow_course *course
 
 /* The instance's address in the family that the program used. Where it is the one asked for, the
  * program's own bytes: they may hold a scope and a flow label. */
-static int connect_target(const struct crow_course *course)
+static CROW_INLINE int connect_target(const struct crow_course *course)
 {
 	const struct crow_target *target = current_target(course);
 	struct sockaddr_storage storage;
 	socklen_t len;
 
 	if (course->addr != NULL && target->port == course->asked.port &&
-	    crow_addr_compare(&target->addr, &course->asked.addr) == 0)
+	    crow_addr_equal(&target->addr, &course->asked.addr))
 		return crow_real_connect(course->fd, course->addr, course->len);
 	len = crow_addr_to_sockaddr(&target->addr, target->port, course->family, &storage);
 	return crow_real_connect(course->fd, (const struct sockaddr *)&storage, len);
@@ -56,7 +80,7 @@ static int64_t to_ns(struct timeval time)
 	return (int64_t)time.tv_sec * 1000000000 + (int64_t)time.tv_usec * 1000;
 }
 
-static void set_timeout(struct crow_course *course, int64_t timeout_ns)
+static CROW_INLINE void set_timeout(struct crow_course *course, int64_t timeout_ns)
 {
 	int64_t us = (timeout_ns + 999) / 1000; /* up: 0 would be no time-out */
 	struct timeval timeout = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
@@ -64,7 +88,7 @@ static void set_timeout(struct crow_course *course, int64_t timeout_ns)
 	/* The application's own is set as it was, whatever became of it in nanoseconds. */
 	if (timeout_ns == course->own_timeout_ns)
 		timeout = course->own_timeout;
-	if (timeout_ns != course->set_timeout_ns && crow_fd_set_send_timeout(course->fd, timeout))
+	if (timeout_ns != course->set_timeout_ns && crow_fd_set_send_timeout(course->fd, &timeout))
 		course->set_timeout_ns = timeout_ns;
 }
 
@@ -73,37 +97,6 @@ static bool is_barred(const struct crow_course *course, int error)
 {
 	return error == ENETUNREACH && course->family == AF_INET6 &&
 	       crow_addr_is_v4(&current_target(course)->addr) && !crow_fd_is_dual_stack(course->fd);
-}
-
-static struct crow_event event_of(const struct crow_course *course,
-				  const struct crow_action *action, int error)
-{
-	if (error == 0)
-		return (struct crow_event){.kind = CROW_EVENT_CONNECTED};
-	if (is_barred(course, error))
-		return (struct crow_event){.kind = CROW_EVENT_BARRED, .error = error};
-	if (course->attempt.nonblocking && error == EINPROGRESS)
-		return (struct crow_event){.kind = CROW_EVENT_BEGUN};
-	/* The first thing that the kernel says of a connect() that it did not begin. */
-	if (!course->attempt.nonblocking && error == EALREADY && action->kind == CROW_DO_CONNECT)
-		return (struct crow_event){.kind = CROW_EVENT_EARLIER};
-	/* SO_SNDTIMEO ran out: EINPROGRESS, or EALREADY when waiting on after a signal. */
-	if (!course->attempt.nonblocking && (error == EINPROGRESS || error == EALREADY))
-		return (struct crow_event){.kind = CROW_EVENT_EXPIRED};
-	if (error == EINTR)
-		return (struct crow_event){.kind = CROW_EVENT_INTERRUPTED,
-					   .restarts =
-						   crow_attempt_hides_restarts(&course->attempt) &&
-						   crow_fd_signals_restart()};
-	return (struct crow_event){.kind = CROW_EVENT_FAILED, .error = error};
-}
-
-static bool reset(struct crow_course *course)
-{
-	if (!crow_fd_reset(course->fd))
-		return false;
-	crow_options_restore(course->fd, &course->options);
-	return true;
 }
 
 /* What an error means depends on whether the socket waits. */
@@ -116,21 +109,55 @@ static void check_guess(struct crow_course *course)
 	crow_attempt_unblock(&course->attempt);
 }
 
-static struct crow_event try_target(struct crow_course *course, const struct crow_action *action)
+static struct crow_event event_of(struct crow_course *course, enum crow_action_kind action,
+				  int error)
 {
-	int error;
-
-	if (action->kind == CROW_DO_NEXT && !reset(course))
-		return (struct crow_event){.kind = CROW_EVENT_STUCK};
-	if (!course->attempt.nonblocking)
-		set_timeout(course, action->limit_ns);
-	error = connect_target(course) == 0 ? 0 : errno;
-	if (error != 0 && course->is_guess)
+	if (error == 0)
+		return (struct crow_event){.kind = CROW_EVENT_CONNECTED};
+	if (course->is_guess)
 		check_guess(course);
-	return event_of(course, action, error);
+	if (course->attempt.nonblocking && error == EINPROGRESS)
+		return (struct crow_event){.kind = CROW_EVENT_BEGUN};
+	if (is_barred(course, error))
+		return (struct crow_event){.kind = CROW_EVENT_BARRED, .error = error};
+	/* The first thing that the kernel says of a connect() that it did not begin. */
+	if (!course->attempt.nonblocking && error == EALREADY && action == CROW_DO_CONNECT)
+		return (struct crow_event){.kind = CROW_EVENT_EARLIER};
+	/* SO_SNDTIMEO ran out: EINPROGRESS, or EALREADY when waiting on after a signal. */
+	if (!course->attempt.nonblocking && (error == EINPROGRESS || error == EALREADY))
+		return (struct crow_event){.kind = CROW_EVENT_EXPIRED};
+	if (error == EINTR)
+		return (struct crow_event){.kind = CROW_EVENT_INTERRUPTED,
+					   .restarts =
+						   crow_attempt_hides_restarts(&course->attempt) &&
+						   crow_fd_signals_restart()};
+	return (struct crow_event){.kind = CROW_EVENT_FAILED, .error = error};
 }
 
-static struct crow_event look(const struct crow_course *course)
+static CROW_APART bool reset(struct crow_course *course)
+{
+	if (!crow_fd_reset(course->fd))
+		return false;
+	crow_options_restore(course->fd, &course->options);
+	return true;
+}
+
+/* Returns an errno, 0 = it is connected. */
+static CROW_INLINE int connect_within(struct crow_course *course, int64_t limit_ns)
+{
+	if (!course->attempt.nonblocking)
+		set_timeout(course, limit_ns);
+	return connect_target(course) == 0 ? 0 : errno;
+}
+
+static struct crow_event try_target(struct crow_course *course, const struct crow_action *action)
+{
+	if (action->kind == CROW_DO_NEXT && !reset(course))
+		return (struct crow_event){.kind = CROW_EVENT_STUCK};
+	return event_of(course, action->kind, connect_within(course, action->limit_ns));
+}
+
+static CROW_INLINE struct crow_event look(const struct crow_course *course)
 {
 	short events = crow_fd_look(course->fd);
 
@@ -142,13 +169,13 @@ static struct crow_event look(const struct crow_course *course)
 }
 
 /* What another protocol's connect() waits for: a second one need not wait. */
-static struct crow_event wait_out(struct crow_course *course)
+static CROW_APART struct crow_event wait_out(struct crow_course *course)
 {
 	struct pollfd ready = {.fd = course->fd, .events = POLLOUT};
 	int error;
 
 	if (crow_real_poll(&ready, 1, -1) < 0)
-		return event_of(course, &(struct crow_action){.kind = CROW_DO_CONTINUE}, errno);
+		return event_of(course, CROW_DO_CONTINUE, errno);
 	error = crow_fd_take_error(course->fd);
 	if (error == 0)
 		return (struct crow_event){.kind = CROW_EVENT_CONNECTED};
@@ -179,29 +206,50 @@ static struct crow_event perform(struct crow_course *course, const struct crow_a
 #define SLOW_SERVICES 16
 static _Atomic uint64_t slow[SLOW_SERVICES];
 
-static int64_t limit_of(const struct crow_decision *decision)
+static _Atomic uint64_t *slow_of(const struct crow_decision *decision)
 {
-	uint64_t entry = atomic_load_explicit(&slow[decision->service % SLOW_SERVICES],
-					      memory_order_relaxed);
+	return &slow[decision->service % SLOW_SERVICES];
+}
+
+static int64_t configured_ns(const struct crow_decision *decision)
+{
+	return (int64_t)decision->attempt_timeout_ms * 1000000;
+}
+
+static CROW_HOT int64_t limit_of(const struct crow_decision *decision)
+{
+	uint64_t entry = atomic_load_explicit(slow_of(decision), memory_order_relaxed);
 	int64_t last_good_ns =
 		entry >> 32 == decision->service ? (int64_t)(uint32_t)entry * 1000 : 0;
 
-	return crow_attempt_limit_ns((int64_t)decision->attempt_timeout_ms * 1000000, last_good_ns);
+	return crow_attempt_limit_ns(configured_ns(decision), last_good_ns);
 }
 
-/* An event loop may have been busy meanwhile; the round trip itself is the kernel's to know. */
-static void note_good(const struct crow_course *course, int64_t took_ns)
+/* The round trip itself is the kernel's to know: an event loop may have been busy meanwhile. */
+static CROW_APART void note_slow(const struct crow_course *course)
 {
-	const struct crow_decision *decision = &course->decision;
-	int64_t configured_ns = (int64_t)decision->attempt_timeout_ms * 1000000;
-	uint64_t entry = (uint64_t)decision->service << 32;
-
-	if (crow_attempt_limit_ns(configured_ns, took_ns) != configured_ns)
-		entry |= crow_fd_round_trip_us(course->fd);
-	else if (limit_of(decision) == configured_ns)
-		return;
-	atomic_store_explicit(&slow[decision->service % SLOW_SERVICES], entry,
+	atomic_store_explicit(slow_of(&course->decision),
+			      (uint64_t)course->decision.service << 32 |
+				      crow_fd_round_trip_us(course->fd),
 			      memory_order_relaxed);
+}
+
+static CROW_APART void note_fast(const struct crow_course *course)
+{
+	if (limit_of(&course->decision) != configured_ns(&course->decision))
+		atomic_store_explicit(slow_of(&course->decision), 0, memory_order_relaxed);
+}
+
+/* It matters where it took 80 ms or more: the coarse clock will do. */
+static CROW_INLINE void note_good(const struct crow_course *course)
+{
+	int64_t configured = configured_ns(&course->decision);
+	int64_t took_ns = now_ns_of(CLOCK_MONOTONIC_COARSE) - course->attempt.started_ns;
+
+	if (crow_attempt_limit_ns(configured, took_ns) != configured)
+		note_slow(course);
+	else if (atomic_load_explicit(slow_of(&course->decision), memory_order_relaxed) != 0)
+		note_fast(course);
 }
 
 /* An instance that fails each connect of a busy program is reported ten times a second: a report
@@ -222,8 +270,22 @@ static bool is_news(const struct crow_target *target, int64_t now_ns)
 	return true;
 }
 
-static void report_failure(const struct crow_course *course, const struct crow_target *target,
-			   int error, int64_t now_ns, int64_t started_ns)
+/* "" if the service is gone by now. */
+static void copy_name(const struct crow_course *course, char out[CROW_NAME_MAX + 1])
+{
+	struct crow_current view;
+
+	out[0] = '\0';
+	if (!crow_current_enter(&view, CROW_CURRENT_ANY))
+		return;
+	strncat(out, crow_decide_name(view.image, &course->asked, &course->decision),
+		CROW_NAME_MAX);
+	crow_current_leave(&view);
+}
+
+static CROW_APART void report_failure(const struct crow_course *course,
+				      const struct crow_target *target, int error, int64_t now_ns,
+				      int64_t started_ns)
 {
 	struct crow_report report = {
 		.kind = CROW_REPORT_FAILED,
@@ -231,13 +293,15 @@ static void report_failure(const struct crow_course *course, const struct crow_t
 		.port = target->port,
 		.error = (uint32_t)error,
 		.elapsed_us = (uint32_t)((now_ns - started_ns) / 1000),
-		.name_length = strlen(course->decision.name),
 	};
 	int cancel;
 
 	if (!is_news(target, now_ns))
 		return;
-	memcpy(report.name, course->decision.name, report.name_length);
+	copy_name(course, report.name);
+	report.name_length = strlen(report.name);
+	if (report.name_length == 0)
+		return;
 	/* A thread that is cancelled in sendto() would leave the socket open. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	crow_report_send(&report, crow_current_dir());
@@ -262,13 +326,14 @@ static bool may_move(const struct crow_attempt *attempt, enum crow_event_kind ki
 
 /* The image is asked for the other instances when the first has failed, and may have fewer by then
  * than when it was asked for the first. */
-static void draw_others(struct crow_course *course)
+static CROW_APART void draw_others(struct crow_course *course)
 {
 	struct crow_decision *decision = &course->decision;
 	struct crow_current view;
 
 	if (crow_current_enter(&view, CROW_CURRENT_TICK)) {
-		crow_decide_others(view.image, &course->asked, decision);
+		crow_decide_others(view.image, &course->asked,
+				   crow_current_next_point(&view, CROW_CURRENT_CONNECTS), decision);
 		crow_current_leave(&view);
 	}
 	decision->count = decision->drawn;
@@ -277,7 +342,7 @@ static void draw_others(struct crow_course *course)
 
 /* A connect to exactly an instance's address is the program's own, whatever the protocol: which one
  * it is, is asked for when it has failed. Others stay where they are, and nobody is blamed. */
-static void check_protocol(struct crow_course *course, struct crow_event *event)
+static CROW_APART void check_protocol(struct crow_course *course, struct crow_event *event)
 {
 	if (!course->is_tcp && !course->is_alien) {
 		course->is_tcp = crow_fd_is_tcp(course->fd);
@@ -291,13 +356,26 @@ static void check_protocol(struct crow_course *course, struct crow_event *event)
 		event->kind = CROW_EVENT_BARRED;
 }
 
-/* One event through the state machine; what it blames on an instance is reported. */
-static struct crow_action advance(struct crow_course *course, struct crow_event event)
+static CROW_APART void trace_redirect(const struct crow_course *course,
+				      const struct crow_target *from, int error, int64_t elapsed_ns)
 {
-	struct crow_target target = *current_target(course);
+	const struct crow_target *to = current_target(course);
+	char name[CROW_NAME_MAX + 1];
+
+	if (!crow_trace_is_on(CROW_TRACE_INFO))
+		return;
+	copy_name(course, name);
+	crow_trace_redirect(name, (struct crow_trace_place){&from->addr, from->port}, error,
+			    elapsed_ns, (struct crow_trace_place){&to->addr, to->port});
+}
+
+/* What may not be good is timed, reported and told. */
+static CROW_APART struct crow_action advance_slowly(struct crow_course *course,
+						    struct crow_event event)
+{
+	const struct crow_target *target = current_target(course);
 	int64_t started_ns = course->attempt.started_ns;
 	int64_t now = crow_course_now_ns();
-	const struct crow_target *next;
 	struct crow_action action;
 
 	if (may_move(&course->attempt, event.kind, now)) {
@@ -305,23 +383,29 @@ static struct crow_action advance(struct crow_course *course, struct crow_event 
 		if (course->decision.drawn < course->attempt.count)
 			draw_others(course);
 	}
-	if (event.kind == CROW_EVENT_CONNECTED || event.kind == CROW_EVENT_WRITABLE)
-		note_good(course, now - started_ns);
 	action = crow_attempt_on(&course->attempt, event, now);
-	next = current_target(course);
 	if (action.blame != 0)
-		report_failure(course, &target, action.blame, now, started_ns);
+		report_failure(course, target, action.blame, now, started_ns);
 	if (action.kind == CROW_DO_NEXT)
-		crow_trace_redirect(course->decision.name,
-				    (struct crow_trace_place){&target.addr, target.port},
-				    action.blame, now - started_ns,
-				    (struct crow_trace_place){&next->addr, next->port});
+		trace_redirect(course, target, action.blame, now - started_ns);
 	return action;
+}
+
+/* One event through the state machine. */
+static struct crow_action advance(struct crow_course *course, struct crow_event event)
+{
+	bool good = event.kind == CROW_EVENT_CONNECTED || event.kind == CROW_EVENT_WRITABLE;
+
+	if (!good && event.kind != CROW_EVENT_BEGUN)
+		return advance_slowly(course, event);
+	if (good)
+		note_good(course);
+	return crow_attempt_on(&course->attempt, event, NO_MATTER_WHEN);
 }
 
 /* A thread that is inside of a wait function already knows no deadline of ours, so that the kernel
  * has to wake it. Where there is no other thread, there is none inside. */
-static void guard(struct crow_course *course, int64_t limit_ns)
+static CROW_APART void guard(struct crow_course *course, int64_t limit_ns)
 {
 	bool wanted = limit_ns > 0 && !__libc_single_threaded;
 	int64_t ms = limit_ns / 1000000;
@@ -342,24 +426,34 @@ static void guard(struct crow_course *course, int64_t limit_ns)
 		crow_fd_set_user_timeout_ms(course->fd, ms < INT32_MAX ? (int)ms : INT32_MAX);
 }
 
-void crow_course_restore(struct crow_course *course)
+static CROW_INLINE void restore(struct crow_course *course)
 {
-	guard(course, 0);
+	if (course->has_user_timeout)
+		guard(course, 0);
 	if (!course->attempt.nonblocking)
 		set_timeout(course, course->own_timeout_ns);
 }
 
-struct crow_action crow_course_start(struct crow_course *course, bool nonblocking)
+void crow_course_restore(struct crow_course *course)
+{
+	restore(course);
+}
+
+static CROW_APART void save_options(struct crow_course *course, bool nonblocking)
+{
+	crow_options_save(course->fd, &course->options);
+	if (nonblocking || !crow_options_may_be_set(CROW_OPTION_SEND_TIMEOUT))
+		return;
+	course->own_timeout = crow_fd_send_timeout(course->fd);
+	course->own_timeout_ns = to_ns(course->own_timeout);
+	course->set_timeout_ns = course->own_timeout_ns;
+}
+
+static CROW_INLINE struct crow_action start(struct crow_course *course, bool nonblocking)
 {
 	/* With one instance there is nothing to save time or options for. */
-	if (course->decision.count > 1)
-		crow_options_save(course->fd, &course->options);
-	if (course->decision.count > 1 && !nonblocking) {
-		if (crow_options_may_be_set(CROW_OPTION_SEND_TIMEOUT))
-			course->own_timeout = crow_fd_send_timeout(course->fd);
-		course->own_timeout_ns = to_ns(course->own_timeout);
-		course->set_timeout_ns = course->own_timeout_ns;
-	}
+	if (course->decision.count > 1 && crow_options_any_may_be_set())
+		save_options(course, nonblocking);
 	return crow_attempt_start(&course->attempt, course->decision.count, nonblocking,
 				  limit_of(&course->decision), course->own_timeout_ns,
 				  crow_course_now_ns());
@@ -378,5 +472,27 @@ struct crow_action crow_course_run(struct crow_course *course, struct crow_actio
 		guard(course, action.limit_ns);
 	else
 		crow_course_restore(course);
+	return action;
+}
+
+static __attribute__((noinline)) struct crow_action go_on(struct crow_course *course, int error)
+{
+	struct crow_event event = event_of(course, CROW_DO_CONNECT, error);
+
+	return crow_course_run(course, advance(course, event));
+}
+
+/* The first turn of what crow_course_run() does, by hand: of most connects it is the last. */
+CROW_HOT struct crow_action crow_course_connect(struct crow_course *course, bool nonblocking)
+{
+	struct crow_action action = start(course, nonblocking);
+	int error = connect_within(course, action.limit_ns);
+
+	if (error != 0)
+		return go_on(course, error);
+	note_good(course);
+	action = crow_attempt_on(&course->attempt,
+				 (struct crow_event){.kind = CROW_EVENT_CONNECTED}, NO_MATTER_WHEN);
+	restore(course);
 	return action;
 }

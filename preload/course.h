@@ -29,16 +29,22 @@ struct crow_course {
 	struct crow_options options;
 };
 
+/* For the program's connect(fd, addr, len), to an address that crow_addr_from_sockaddr() takes; the
+ * decision is the caller's to make. */
+void crow_course_init(struct crow_course *course, int fd, const struct sockaddr *addr,
+		      socklen_t len);
+
 /* CLOCK_MONOTONIC, the clock of all attempts. */
 int64_t crow_course_now_ns(void);
 
-/* The first action. Where it is a guess that the socket is a blocking one, and the first connect()
- * does not succeed, the kernel is asked: course->attempt.nonblocking tells afterwards. */
-struct crow_action crow_course_start(struct crow_course *course, bool nonblocking);
+/* Connects to the first target, and to others if it fails, up to an action that the caller has to do:
+ * CROW_DO_RETURN, CROW_DO_WAIT or CROW_DO_SETTLE. Clobbers errno. On a non-blocking socket no call
+ * blocks. Where it is a guess that the socket is a blocking one, and the first connect() does not
+ * succeed, the kernel is asked: course->attempt.nonblocking tells afterwards. */
+struct crow_action crow_course_connect(struct crow_course *course, bool nonblocking);
 
-/* Carries out the action and those that follow from it, to one that the caller has to do:
- * CROW_DO_RETURN, CROW_DO_WAIT or CROW_DO_SETTLE. Clobbers errno. A non-blocking socket makes no
- * call that blocks; course->fd may be another descriptor of the same socket for the time. */
+/* The same for one that waits: carries out the action and those that follow from it. course->fd may
+ * be another descriptor of the same socket for the time. */
 struct crow_action crow_course_run(struct crow_course *course, struct crow_action action);
 
 /* Tells the daemon that the instance being tried failed. */

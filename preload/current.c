@@ -8,8 +8,10 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "preload/path.h"
 #include "preload/trace.h"
 #include "resolver/attach.h"
+#include "resolver/pick.h"
 
 #define SECOND_NS INT64_C(1000000000)
 
@@ -34,8 +36,13 @@ struct crow_current_set {
 	/* The update lock, only ever tried. It guards `copies` other than the current one, `seen`
 	 * and the three stores below. */
 	_Atomic bool updating;
-	struct stat seen;           /* the file last looked into, good or not */
-	_Atomic bool good;          /* the last file was good; relaxed, a hint */
+	struct stat seen;  /* the file last looked into, good or not */
+	_Atomic bool good; /* the last file was good; relaxed, a hint */
+
+	/* From a random start, one more with each image, after `current`. Release, acquire: whoever
+	 * sees a version enters its image, or a later one. */
+	_Atomic uint64_t version;
+
 	_Atomic int64_t looked_ns;  /* CLOCK_MONOTONIC_COARSE; relaxed, a hint */
 	_Atomic int64_t blocked_ns; /* since when updates fail to start, 0 = they do not */
 
@@ -109,6 +116,7 @@ static void load(struct crow_current_set *set, unsigned other)
 	if (good) {
 		add_to_filter(set, &set->copies[other].image);
 		atomic_store(&set->current, other);
+		atomic_fetch_add_explicit(&set->version, 1, memory_order_release);
 	} else {
 		crow_trace(CROW_TRACE_ERROR, snapshot_dir, "/" CROW_SNAP_FILE " ",
 			   crow_attach_strerror(result), NULL);
@@ -166,6 +174,7 @@ static struct crow_current_set *set_new(void)
 	start = random_start();
 	for (uint64_t i = 0; i < SEQUENCES; i++)
 		atomic_init(&set->seqs[i], start + (i << 32)); /* far from each other */
+	atomic_init(&set->version, start);
 	atomic_init(&set->looked_ns, coarse_now_ns());
 	load(set, 1);
 	if (!atomic_load_explicit(&set->good, memory_order_relaxed))
@@ -252,6 +261,8 @@ static bool is_look_due(const struct crow_current_set *set, enum crow_current_ag
 {
 	int64_t elapsed = now - atomic_load_explicit(&set->looked_ns, memory_order_relaxed);
 
+	if (age == CROW_CURRENT_ANY)
+		return false;
 	if (age != CROW_CURRENT_SECOND && atomic_load_explicit(&set->good, memory_order_relaxed))
 		return age == CROW_CURRENT_NOW || elapsed > 0;
 	return elapsed >= SECOND_NS;
@@ -267,6 +278,8 @@ static inline struct crow_current_set *fresh_set(enum crow_current_age age)
 	if (root == NULL)
 		return NULL;
 	set = atomic_load_explicit(&root->set, memory_order_acquire);
+	if (age == CROW_CURRENT_ANY && set != NULL)
+		return set; /* not even a clock is asked */
 	now = coarse_now_ns();
 	if (__builtin_expect(set != NULL && !is_look_due(set, age, now), 1))
 		return set;
@@ -305,12 +318,14 @@ bool crow_current_may_have(const struct crow_addr *addr)
 	       atomic_load_explicit(&set->filter[bit / 64], memory_order_relaxed) >> bit % 64 & 1;
 }
 
-bool crow_current_is(enum crow_current_age age)
+CROW_HOT uint64_t crow_current_version(enum crow_current_age age)
 {
 	struct crow_current_set *set =
 		root != NULL ? atomic_load_explicit(&root->set, memory_order_acquire) : NULL;
 
-	return set != NULL && !is_look_due(set, age, coarse_now_ns());
+	if (set == NULL || is_look_due(set, age, coarse_now_ns()))
+		return 0;
+	return atomic_load_explicit(&set->version, memory_order_acquire);
 }
 
 bool crow_current_enter(struct crow_current *view, enum crow_current_age age)
@@ -328,11 +343,12 @@ void crow_current_leave(const struct crow_current *view)
 	atomic_fetch_sub_explicit(&view->set->readers[view->index], 1, memory_order_release);
 }
 
-uint64_t crow_current_next_seq(const struct crow_current *view, uint32_t service_or_connects)
+uint64_t crow_current_next_point(const struct crow_current *view, uint32_t service_or_connects)
 {
 	uint32_t which = service_or_connects == CROW_CURRENT_CONNECTS
 				 ? SEQUENCES - 1
 				 : service_or_connects % (SEQUENCES - 1);
 
-	return atomic_fetch_add_explicit(&view->set->seqs[which], 1, memory_order_relaxed);
+	return crow_pick_point(
+		atomic_fetch_add_explicit(&view->set->seqs[which], 1, memory_order_relaxed));
 }

@@ -19,10 +19,15 @@
 
 #include "resolver/image.h"
 
-/* How fresh the image must be: looked for a new file within the last second, within this tick of
- * the coarse clock (1 to 10 ms), or just now. A process that has no good snapshot looks once a
- * second in all cases. Looking is one stat(), 1 us. */
-enum crow_current_age { CROW_CURRENT_SECOND, CROW_CURRENT_TICK, CROW_CURRENT_NOW };
+/* How fresh the image must be: as it is, looked for a new file within the last second, within this
+ * tick of the coarse clock (1 to 10 ms), or just now. A process that has no good snapshot looks once
+ * a second at most. Looking is one stat(), 1 us. */
+enum crow_current_age {
+	CROW_CURRENT_ANY,
+	CROW_CURRENT_SECOND,
+	CROW_CURRENT_TICK,
+	CROW_CURRENT_NOW
+};
 
 struct crow_current_set;
 
@@ -44,18 +49,19 @@ const char *crow_current_dir(void);
  * True means maybe. errno is kept. */
 bool crow_current_may_have(const struct crow_addr *addr);
 
-/* True if the current image is as fresh as that: no look is due. */
-bool crow_current_is(enum crow_current_age age);
+/* Tells the current image from each that was or will be; 0 = none is as fresh as that, a look is
+ * due. */
+uint64_t crow_current_version(enum crow_current_age age);
 
 /* Between enter and leave the image stays as it is: microseconds, and no call that may block or be
  * a cancellation point. errno is kept. False: there is none, and nothing to leave. */
 bool crow_current_enter(struct crow_current *view, enum crow_current_age age);
 void crow_current_leave(const struct crow_current *view);
 
-/* The next number of one of this process's sequences of picks, which start at random, and anew in a
+/* The next point of one of this process's sequences of picks, which start at random, and anew in a
  * child. A sequence is even only for who takes all of it (resolver/pick.h): the look-ups of a service
  * have one, or share it where services are many; connects have their own. */
 #define CROW_CURRENT_CONNECTS UINT32_MAX
-uint64_t crow_current_next_seq(const struct crow_current *view, uint32_t service_or_connects);
+uint64_t crow_current_next_point(const struct crow_current *view, uint32_t service_or_connects);
 
 #endif

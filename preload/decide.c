@@ -9,16 +9,11 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-uint64_t crow_service_key(const struct crow_image *img, uint32_t index)
+static uint64_t key_of(const struct crow_image *img, const struct crow_owner *owner)
 {
-	const struct crow_snap_service *service = crow_image_service(img, index);
-	const char *name, *source;
+	const struct crow_snap_service *service = crow_image_service(img, owner->service);
 
-	if (service == NULL)
-		return 0;
-	name = crow_image_string(img, service->name);
-	source = crow_image_string(img, service->source);
-	return crow_name_hash(name, strlen(name)) ^ crow_name_hash(source, strlen(source)) << 1;
+	return service != NULL ? service->key : 0;
 }
 
 /* Whether an owner is the likelier one: the program's last look-up tells services at one address
@@ -28,21 +23,24 @@ static bool is_likelier(const struct crow_image *img, const struct crow_owner *o
 {
 	if (owner->exact != other->exact)
 		return owner->exact;
-	return crow_recent_age(recent, crow_service_key(img, owner->service)) <
-	       crow_recent_age(recent, crow_service_key(img, other->service));
+	return crow_recent_age(recent, key_of(img, owner)) <
+	       crow_recent_age(recent, key_of(img, other));
 }
 
 static bool choose_owner(const struct crow_image *img, const struct crow_target *asked,
-			 const struct crow_recent *recent, struct crow_owner *out)
+			 const struct crow_recent *recent, struct crow_owner *out, bool *is_sole)
 {
 	struct crow_owner owner;
 	uint32_t probe = 0;
 
 	if (!crow_image_next_owner(img, &asked->addr, asked->port, &probe, out))
 		return false;
-	while (crow_image_next_owner(img, &asked->addr, asked->port, &probe, &owner))
+	*is_sole = true;
+	while (crow_image_next_owner(img, &asked->addr, asked->port, &probe, &owner)) {
+		*is_sole = false;
 		if (is_likelier(img, &owner, out, recent))
 			*out = owner;
+	}
 	return true;
 }
 
@@ -78,63 +76,75 @@ static void count_targets(const struct crow_snap_service *service, enum crow_fam
 		out->mapped = at_most(out->count + service->up4) - out->count;
 }
 
-/* The first instance to try, as an index into the image; CROW_SNAP_NONE if there is none. */
-static uint32_t first_of(const struct crow_image *img, const struct crow_owner *owner,
-			 enum crow_family family, uint64_t point)
-{
-	const struct crow_snap_instance *asked = crow_image_instance(img, owner->instance);
-	uint32_t picked;
-
-	if (asked != NULL && asked->state == CROW_STATE_UP)
-		return owner->instance;
-	picked = crow_pick_at(img, owner->service, family, point);
-	/* Nobody is up. The one asked for is what the program would get without us. */
-	return picked != CROW_SNAP_NONE ? picked : owner->instance;
-}
-
 static enum crow_family family_of(const struct crow_target *target)
 {
 	return crow_addr_is_v4(&target->addr) ? CROW_V4 : CROW_V6;
 }
 
-void crow_decide(const struct crow_image *img, const struct crow_target *asked,
-		 const struct crow_recent *recent, uint64_t point, struct crow_decision *out)
+static void draw_first(const struct crow_target *target, struct crow_decision *decision)
 {
-	const struct crow_snap_instance *first;
+	decision->targets[0] = *target;
+	decision->drawn = 1;
+}
+
+void crow_decide(const struct crow_image *img, const struct crow_target *asked,
+		 const struct crow_recent *recent, struct crow_decision *out)
+{
+	const struct crow_snap_instance *instance;
 	const struct crow_snap_service *service;
+	enum crow_family family = family_of(asked);
 	struct crow_owner owner;
+	bool is_any_up;
 
 	out->count = out->drawn = out->mapped = 0;
-	if (!choose_owner(img, asked, recent, &owner))
+	if (!choose_owner(img, asked, recent, &owner, &out->is_sole))
 		return;
 	service = crow_image_service(img, owner.service);
-	first = crow_image_instance(img, first_of(img, &owner, family_of(asked), point));
-	if (service == NULL || first == NULL)
+	instance = crow_image_instance(img, owner.instance);
+	if (service == NULL)
 		return;
-	count_targets(service, family_of(asked), out);
-	out->targets[out->drawn++] = target_of(first);
-	out->point = point;
+	is_any_up = (family == CROW_V4 ? service->up4 : service->up6) > 0;
+	if (instance == NULL && !is_any_up)
+		return;
+	count_targets(service, family, out);
 	out->service = owner.service;
 	out->attempt_timeout_ms = service->attempt_timeout_ms;
-	out->name[0] = '\0';
-	strncat(out->name, crow_image_string(img, service->name), CROW_NAME_MAX);
+	out->key = service->key;
+	/* Where nobody is up, the one asked for is what the program would get without us. */
+	if (instance != NULL && (instance->state == CROW_STATE_UP || !is_any_up))
+		draw_first(&(struct crow_target){instance->addr, instance->port}, out);
+}
+
+void crow_decide_first(const struct crow_image *img, const struct crow_target *asked,
+		       uint64_t point, struct crow_decision *decision)
+{
+	const struct crow_snap_instance *picked = crow_image_instance(
+		img, crow_pick_at(img, decision->service, family_of(asked), point));
+
+	draw_first(picked != NULL ? &(struct crow_target){picked->addr, picked->port} : asked,
+		   decision);
 }
 
 /* The service in an image that may be a later one, or CROW_SNAP_NONE. */
 static uint32_t find_again(const struct crow_image *img, const struct crow_target *asked,
-			   const char *name)
+			   uint64_t key)
 {
 	struct crow_owner owner;
 	uint32_t probe = 0;
 
-	while (crow_image_next_owner(img, &asked->addr, asked->port, &probe, &owner)) {
-		const struct crow_snap_service *service = crow_image_service(img, owner.service);
-
-		if (service != NULL &&
-		    strncmp(crow_image_string(img, service->name), name, CROW_NAME_MAX) == 0)
+	while (crow_image_next_owner(img, &asked->addr, asked->port, &probe, &owner))
+		if (key_of(img, &owner) == key)
 			return owner.service;
-	}
 	return CROW_SNAP_NONE;
+}
+
+const char *crow_decide_name(const struct crow_image *img, const struct crow_target *asked,
+			     const struct crow_decision *decision)
+{
+	const struct crow_snap_service *service =
+		crow_image_service(img, find_again(img, asked, decision->key));
+
+	return service != NULL ? crow_image_string(img, service->name) : "";
 }
 
 /* The index of an instance of the service by its address, or CROW_SNAP_NONE. */
@@ -151,15 +161,14 @@ static uint32_t index_of(const struct crow_image *img, uint32_t service,
 }
 
 static void draw(const struct crow_image *img, uint32_t service, enum crow_family family,
-		 uint32_t tried[CROW_TARGETS_MAX], struct crow_decision *decision)
+		 uint64_t *point, uint32_t tried[CROW_TARGETS_MAX], struct crow_decision *decision)
 {
 	while (decision->drawn < decision->count) {
 		const struct crow_snap_instance *instance;
 		uint32_t index;
 
-		decision->point = scatter(decision->point);
-		index = crow_pick_other(img, service, family, decision->point, tried,
-					decision->drawn);
+		*point = scatter(*point);
+		index = crow_pick_other(img, service, family, *point, tried, decision->drawn);
 		instance = crow_image_instance(img, index);
 		if (instance == NULL)
 			return;
@@ -169,14 +178,14 @@ static void draw(const struct crow_image *img, uint32_t service, enum crow_famil
 }
 
 void crow_decide_others(const struct crow_image *img, const struct crow_target *asked,
-			struct crow_decision *decision)
+			uint64_t point, struct crow_decision *decision)
 {
-	uint32_t service = find_again(img, asked, decision->name);
+	uint32_t service = find_again(img, asked, decision->key);
 	uint32_t tried[CROW_TARGETS_MAX];
 
 	for (uint8_t i = 0; i < decision->drawn; i++)
 		tried[i] = index_of(img, service, &decision->targets[i]);
-	draw(img, service, family_of(asked), tried, decision);
+	draw(img, service, family_of(asked), &point, tried, decision);
 	if (decision->mapped > 0)
-		draw(img, service, CROW_V4, tried, decision);
+		draw(img, service, CROW_V4, &point, tried, decision);
 }

@@ -18,30 +18,35 @@ struct crow_target {
 	uint16_t port;
 };
 
-/* The first target alone is drawn with the decision: the others are not needed as a rule. */
+/* Where to go, as far as it is drawn: the other instances are not needed as a rule. */
 struct crow_decision {
 	uint8_t count;  /* of instances to try, at most; 0 = pass through */
 	uint8_t drawn;  /* of targets */
 	uint8_t mapped; /* so many more on a dual-stack socket; the caller adds them to count, or
 			 * makes it 0 */
+	bool is_sole;   /* no other service may have been meant */
 	struct crow_target targets[CROW_TARGETS_MAX];
-	uint64_t point;   /* where the others are drawn */
-	uint32_t service; /* its index in that image */
+	uint64_t key;     /* of the service, in every image */
+	uint32_t service; /* its index in this image */
 	uint32_t attempt_timeout_ms;
-	char name[CROW_NAME_MAX + 1]; /* of the service, cut to that length */
 };
 
-/* Tells services of an image apart, and stays the same from image to image. */
-uint64_t crow_service_key(const struct crow_image *img, uint32_t service);
-
-/* Where connect(asked) goes: to the instance asked for if it is up; else, and if the address alone
- * does not tell which one is meant, to a pick at the point. Instances of asked's family alone. */
+/* Where connect(asked) goes: to the instance asked for if it is up. If it is not, and if the address
+ * alone does not tell which one is meant, nothing is drawn yet. Instances of asked's family alone. */
 void crow_decide(const struct crow_image *img, const struct crow_target *asked,
-		 const struct crow_recent *recent, uint64_t point, struct crow_decision *out);
+		 const struct crow_recent *recent, struct crow_decision *out);
+
+/* Draws the first, of the same image: the pick at the point, or nobody but the one asked for. */
+void crow_decide_first(const struct crow_image *img, const struct crow_target *asked,
+		       uint64_t point, struct crow_decision *decision);
 
 /* Draws the targets that are missing, of this image, which may be a later one: if it has fewer, they
  * are fewer. IPv4 comes after IPv6: a socket that was mapped once stays so (Linux). */
 void crow_decide_others(const struct crow_image *img, const struct crow_target *asked,
-			struct crow_decision *decision);
+			uint64_t point, struct crow_decision *decision);
+
+/* The name of the service, borrowed from the image, which may be a later one; "" if it is gone. */
+const char *crow_decide_name(const struct crow_image *img, const struct crow_target *asked,
+			     const struct crow_decision *decision);
 
 #endif

@@ -92,11 +92,6 @@ struct timeval crow_fd_send_timeout(int fd)
 	return timeout;
 }
 
-bool crow_fd_set_send_timeout(int fd, struct timeval timeout)
-{
-	return crow_real_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) == 0;
-}
-
 bool crow_fd_reset(int fd)
 {
 	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};

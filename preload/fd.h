@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/time.h>
 
+#include "preload/real.h"
+
 /* Whether calls of it wait; none, where there is no such descriptor. */
 enum crow_fd_mode { CROW_FD_NONE, CROW_FD_BLOCKING, CROW_FD_NONBLOCKING };
 enum crow_fd_mode crow_fd_mode(int fd);
@@ -30,7 +32,10 @@ uint32_t crow_fd_round_trip_us(int fd);
 
 /* SO_SNDTIMEO, which bounds connect() on a blocking socket; zero = none. */
 struct timeval crow_fd_send_timeout(int fd);
-bool crow_fd_set_send_timeout(int fd, struct timeval timeout);
+static inline bool crow_fd_set_send_timeout(int fd, const struct timeval *timeout)
+{
+	return crow_real_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, timeout, sizeof(*timeout)) == 0;
+}
 
 /* Takes the socket back to unconnected, on the same descriptor. False if that was refused. */
 bool crow_fd_reset(int fd);

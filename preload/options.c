@@ -64,6 +64,11 @@ bool crow_options_may_be_set(enum crow_option option)
 	return (atomic_load_explicit(&maybe_set, memory_order_relaxed) >> option & 1) != 0;
 }
 
+bool crow_options_any_may_be_set(void)
+{
+	return atomic_load_explicit(&maybe_set, memory_order_relaxed) != 0;
+}
+
 /* False if that cannot be known. */
 static bool has_no_sockets_yet(void)
 {
@@ -98,8 +103,11 @@ static bool get(int fd, int option, int *value)
 
 void crow_options_save(int fd, struct crow_options *out)
 {
+	unsigned maybe = atomic_load_explicit(&maybe_set, memory_order_relaxed);
+
+	*out = (struct crow_options){0};
 	for (int i = 0; i < CROW_OPTIONS_LOST; i++)
-		if (crow_options_may_be_set((enum crow_option)i))
+		if ((maybe >> i & 1) != 0)
 			out->known[i] = get(fd, i, &out->values[i]);
 }
 

@@ -31,8 +31,9 @@ void crow_options_open(void);
 /* A setsockopt() is about to be made. Safe in signal handlers. */
 void crow_options_note(int level, int name);
 
-/* False: no socket has it set. */
+/* False: no socket has it set; or any of them. */
 bool crow_options_may_be_set(enum crow_option option);
+bool crow_options_any_may_be_set(void);
 
 /* Those that a reset sets back, as they are before the first attempt. It must be before: when a
  * blocking connect() fails, the kernel resets the socket itself, and of one that connects it tells

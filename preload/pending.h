@@ -52,7 +52,7 @@ static inline uint32_t crow_pending_claims(uint64_t activity)
 bool crow_pending_open(void);
 
 /* A slot for a connect() that is about to be made, held; -1 if there is none. In its place until
- * the caller says what became of it: an action of crow_course_run(). */
+ * the caller says what became of it: an action of crow_course_connect(). */
 int crow_pending_claim(int fd);
 void crow_pending_release(int slot, const struct crow_course *course, struct crow_action action);
 

@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "preload/path.h"
+
 enum which {
 	CONNECT,
 	GETADDRINFO,
@@ -95,8 +97,7 @@ void crow_real_init(void)
 typedef int connect_function(int fd, const struct sockaddr *addr, socklen_t len);
 
 /* Apart, so that all others are a load and a jump: a program's every connect() goes through it. */
-static __attribute__((noinline, cold)) int connect_first(int fd, const struct sockaddr *addr,
-							 socklen_t len)
+static CROW_APART int connect_first(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	connect_function *function = look_up(CONNECT);
 
@@ -105,7 +106,7 @@ static __attribute__((noinline, cold)) int connect_first(int fd, const struct so
 	return function(fd, addr, len);
 }
 
-int crow_real_connect(int fd, const struct sockaddr *addr, socklen_t len)
+CROW_HOT int crow_real_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	connect_function *function = known(CONNECT);
 
@@ -315,11 +316,23 @@ int crow_real_getsockopt(int fd, int level, int name, void *value, socklen_t *le
 	return function(fd, level, name, value, len);
 }
 
-int crow_real_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+typedef int setsockopt_function(int fd, int level, int name, const void *value, socklen_t len);
+
+/* As with connect(). */
+static CROW_APART int setsockopt_first(int fd, int level, int name, const void *value,
+				       socklen_t len)
 {
-	int (*function)(int, int, int, const void *, socklen_t) = real(SETSOCKOPT);
+	setsockopt_function *function = look_up(SETSOCKOPT);
 
 	if (function == NULL)
 		return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
 	return function(fd, level, name, value, len);
+}
+
+CROW_HOT int crow_real_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	setsockopt_function *function = known(SETSOCKOPT);
+
+	return function != NULL ? function(fd, level, name, value, len)
+				: setsockopt_first(fd, level, name, value, len);
 }

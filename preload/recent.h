@@ -22,7 +22,7 @@ struct crow_recent {
 	_Atomic uint64_t entries[CROW_RECENT_SETS][CROW_RECENT_WAYS];
 };
 
-/* key: crow_service_key(). */
+/* key: of the service (snapshot.h). */
 void crow_recent_add(struct crow_recent *recent, uint64_t key);
 
 /* How many resolutions ago: 0 = it was the last, UINT32_MAX = not known of. */

@@ -35,7 +35,7 @@ static void nap(int64_t ms)
 static bool contains(const struct crow_answer *answer, const struct crow_addr *addr)
 {
 	for (size_t i = 0; i < answer->count; i++)
-		if (crow_addr_compare(&answer->addrs[i], addr) == 0)
+		if (crow_addr_equal(&answer->addrs[i], addr))
 			return true;
 	return false;
 }
@@ -66,12 +66,12 @@ static bool answer_from(const struct crow_current *view, uint32_t index, enum cr
 	/* With nobody to pick there is nothing to say that libc could not say better. */
 	if (service == NULL || service->up4 + service->up6 == 0)
 		return false;
-	point = crow_pick_point(crow_current_next_seq(view, index));
+	point = crow_current_next_point(view, index);
 	out->count = 0;
 	pick_addresses(view, index, family, point, out);
 	if (out->count == 0 && otherwise != family)
 		pick_addresses(view, index, otherwise, point, out);
-	crow_recent_add(crow_names_recent(), crow_service_key(view->image, index));
+	crow_recent_add(crow_names_recent(), service->key);
 	return true;
 }
 

@@ -270,7 +270,7 @@ next_at(const struct crow_image *img, const struct crow_addr *addr, uint64_t has
 		if (slot == 0 || slot > img->header->instances.count)
 			return NULL;
 		instance = &img->instances[slot - 1];
-		if (memcmp(&instance->addr, addr, sizeof(*addr)) == 0 &&
+		if (crow_addr_equal(&instance->addr, addr) &&
 		    instance->service < img->header->services.count)
 			return instance;
 	}
@@ -321,12 +321,21 @@ static uint32_t translated(const struct crow_image *img, const struct crow_snap_
 	return (uint32_t)(there - img->instances);
 }
 
+static uint32_t find_at(const struct crow_image *img, const struct crow_snap_instance *there,
+			uint16_t port)
+{
+	/* As a rule it is the only one at its address, and no other place of memory is looked at. */
+	if (there->port == port && there->state != CROW_STATE_TOMBSTONE)
+		return (uint32_t)(there - img->instances);
+	return find_instance(img, &img->services[there->service], &there->addr, port);
+}
+
 /* Whether connect(addr, port) may mean the service of an entry found at addr. */
 static bool owns(const struct crow_image *img, const struct crow_snap_instance *there,
 		 uint16_t port, struct crow_owner *out)
 {
 	const struct crow_snap_service *service = &img->services[there->service];
-	uint32_t found = find_instance(img, service, &there->addr, port);
+	uint32_t found = find_at(img, there, port);
 
 	*out = (struct crow_owner){there->service, found, found != CROW_SNAP_NONE};
 	if (out->exact)

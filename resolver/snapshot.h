@@ -23,7 +23,7 @@
 
 #define CROW_SNAP_FILE       "snapshot"
 #define CROW_SNAP_MAGIC      "crowfly" /* with its NUL: the 8 bytes of header.magic */
-#define CROW_SNAP_VERSION    3
+#define CROW_SNAP_VERSION    4
 #define CROW_SNAP_BYTE_ORDER 0x01020304u
 #define CROW_SNAP_NONE       UINT32_MAX /* no index */
 
@@ -112,8 +112,9 @@ struct crow_snap_service {
 	int64_t taken_wall_s;    /* when this list came, for show; 0 = no list yet */
 	int64_t taken_boot_ns;   /* the same by CLOCK_BOOTTIME; may be < 0: before this boot */
 	int64_t failing_boot_ns; /* since when polls fail; 0 = the last poll was good, or never was */
+	uint64_t key; /* of name and source: tells services apart, and stays from image to image */
 };
-static_assert(sizeof(struct crow_snap_service) == 88, "part of the format");
+static_assert(sizeof(struct crow_snap_service) == 96, "part of the format");
 static_assert(offsetof(struct crow_snap_service, first) == 12, "part of the format");
 static_assert(offsetof(struct crow_snap_service, guide) == 40, "part of the format");
 static_assert(offsetof(struct crow_snap_service, port) == 52, "part of the format");

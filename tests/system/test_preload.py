@@ -199,11 +199,20 @@ def test_a_vanished_instance_is_replaced(running, preload, easim, timeout, own_p
 
 
 def test_a_drained_instance_is_replaced(running, preload, easim):
-    victim = easim.instances("svc_a")[0]
+    victim, other = easim.instances("svc_a")[:2]
+    probe = preload.probe()
+
+    def reached(instance, port=None):
+        return probe.connect(ip=instance["ip"], port=port or instance["port"])[0]
+
+    assert [reached(victim) for _ in range(3)] == [victim["ip"]] * 3
     easim.set_weight("svc_a", 0, 0)
     eventually(lambda: 0 in running.instances("svc_a").values())
-    ip, _port = preload.probe().connect(ip=victim["ip"], port=80)
-    assert ip in ips(easim)[1:]
+    # Who was there a moment ago: what was decided then is of another image, which the connect to
+    # the other one has found to be so.
+    assert reached(other) == other["ip"]
+    assert reached(victim) in ips(easim)[1:]
+    assert reached(victim, port=80) in ips(easim)[1:]
 
 
 def test_a_slow_answer_is_never_asked_for_again(running, preload, easim):

@@ -20,6 +20,7 @@
 
 #include "daemon/runtime.h"
 #include "preload/current.h"
+#include "resolver/pick.h"
 #include "tests/unit/fixture.h"
 
 #define IMAGES  64
@@ -209,6 +210,32 @@ static void test_an_age_of_a_tick(void **state)
 	atomic_store(&stopped, false);
 }
 
+/* What was decided by an image holds for as long as its version is the current one. */
+static void test_each_image_has_a_version(void **state)
+{
+	uint64_t first, second;
+
+	(void)state;
+	publish(22);
+	assert_int_equal(look(CROW_CURRENT_NOW), 22);
+	first = crow_current_version(CROW_CURRENT_ANY);
+	assert_int_equal(look(CROW_CURRENT_NOW), 22);
+	assert_true(crow_current_version(CROW_CURRENT_ANY) == first);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &stopped_at);
+	stopped_at.tv_sec -= (time_t)atomic_load(&ahead_s);
+	atomic_store(&stopped, true);
+	publish(23);
+	assert_int_equal(look(CROW_CURRENT_NOW), 23);
+	second = crow_current_version(CROW_CURRENT_TICK);
+	assert_true(second != 0 && second != first);
+	stopped_at.tv_nsec += 1000000;
+	assert_true(crow_current_version(CROW_CURRENT_TICK) == 0);
+	assert_true(crow_current_version(CROW_CURRENT_SECOND) == second);
+	assert_int_equal(look(CROW_CURRENT_TICK), 23);
+	assert_true(crow_current_version(CROW_CURRENT_TICK) == second);
+	atomic_store(&stopped, false);
+}
+
 /* For connects to addresses that are not ours, one stat() a second is the limit. */
 static void test_an_age_of_a_second(void **state)
 {
@@ -220,6 +247,10 @@ static void test_an_age_of_a_second(void **state)
 	assert_int_equal(look(CROW_CURRENT_SECOND), 17);
 	atomic_fetch_add(&ahead_s, 2);
 	assert_int_equal(look(CROW_CURRENT_SECOND), 18);
+	/* Not even that for who takes it as it is. */
+	publish(19);
+	atomic_fetch_add(&ahead_s, 2);
+	assert_int_equal(look(CROW_CURRENT_ANY), 18);
 }
 
 /* siglongjmp() out of a look-up leaves a reader that nobody will ever take away. */
@@ -249,36 +280,40 @@ static void test_a_reader_that_never_leaves_stops_updates_for_a_while_only(void 
 static void test_each_service_has_its_own_sequence(void **state)
 {
 	struct crow_current reader;
-	uint64_t seq;
+	uint64_t point;
 
 	(void)state;
 	publish(13);
 	assert_int_equal(look(CROW_CURRENT_NOW), 13);
 	assert_true(crow_current_enter(&reader, CROW_CURRENT_NOW));
-	seq = crow_current_next_seq(&reader, 5);
-	crow_current_next_seq(&reader, 6);
-	crow_current_next_seq(&reader, 62);
-	crow_current_next_seq(&reader, CROW_CURRENT_CONNECTS);
-	assert_int_equal(crow_current_next_seq(&reader, 5), seq + 1);
+	point = crow_current_next_point(&reader, 5);
+	crow_current_next_point(&reader, 6);
+	crow_current_next_point(&reader, 62);
+	crow_current_next_point(&reader, CROW_CURRENT_CONNECTS);
+	assert_int_equal(crow_current_next_point(&reader, 5), point + crow_pick_point(1));
 	crow_current_leave(&reader);
 }
 
 static void test_a_child_starts_anew(void **state)
 {
 	struct crow_current parent, reader;
+	uint64_t version;
 	int status;
 	pid_t pid;
 
 	(void)state;
 	publish(14);
 	assert_true(crow_current_enter(&reader, CROW_CURRENT_NOW));
+	version = crow_current_version(CROW_CURRENT_ANY);
 	pid = fork();
 	if (pid == 0) {
 		struct crow_current child;
-		bool good = look(CROW_CURRENT_NOW) == 14 &&
-			    crow_current_enter(&child, CROW_CURRENT_NOW) &&
-			    child.set != reader.set &&
-			    crow_current_next_seq(&child, 0) != crow_current_next_seq(&reader, 0);
+		bool good =
+			crow_current_version(CROW_CURRENT_ANY) == 0 &&
+			look(CROW_CURRENT_NOW) == 14 &&
+			crow_current_version(CROW_CURRENT_ANY) != version &&
+			crow_current_enter(&child, CROW_CURRENT_NOW) && child.set != reader.set &&
+			crow_current_next_point(&child, 0) != crow_current_next_point(&reader, 0);
 
 		crow_current_leave(&reader); /* entered before the fork: no harm */
 		crow_current_leave(&child);
@@ -405,6 +440,7 @@ int main(void)
 		cmocka_unit_test(test_a_bad_file_changes_nothing),
 		cmocka_unit_test(test_what_may_be_ours),
 		cmocka_unit_test(test_an_age_of_a_tick),
+		cmocka_unit_test(test_each_image_has_a_version),
 		cmocka_unit_test(test_an_age_of_a_second),
 		cmocka_unit_test(test_a_reader_that_never_leaves_stops_updates_for_a_while_only),
 		cmocka_unit_test(test_each_service_has_its_own_sequence),

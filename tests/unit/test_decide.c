@@ -45,18 +45,25 @@ static struct crow_target target(const char *ip, uint16_t port)
 	return made;
 }
 
+static uint64_t key_of(const struct crow_image *img, uint32_t service)
+{
+	return crow_image_service(img, service)->key;
+}
+
 static struct crow_decision decide(const struct crow_image *img, const char *ip, uint16_t port,
 				   uint64_t point)
 {
 	struct crow_target asked = target(ip, port);
 	struct crow_decision decision;
 
-	crow_decide(img, &asked, &none_recent, point, &decision);
+	crow_decide(img, &asked, &none_recent, &decision);
 	if (decision.count == 0)
 		return decision;
+	if (decision.drawn == 0)
+		crow_decide_first(img, &asked, point, &decision);
 	assert_int_equal(decision.drawn, 1);
 	decision.mapped = 0;
-	crow_decide_others(img, &asked, &decision);
+	crow_decide_others(img, &asked, point, &decision);
 	assert_int_equal(decision.drawn, decision.count);
 	return decision;
 }
@@ -96,7 +103,7 @@ static void test_the_instance_asked_for_comes_first(void **state)
 		assert_memory_not_equal(&own.targets[1], &own.targets[0], sizeof(own.targets[0]));
 		assert_memory_not_equal(&own.targets[2], &own.targets[0], sizeof(own.targets[0]));
 		assert_memory_not_equal(&own.targets[2], &own.targets[1], sizeof(own.targets[0]));
-		assert_string_equal(own.name, "one");
+		assert_int_equal(own.key, key_of(img, 0));
 		assert_int_equal(own.attempt_timeout_ms, 250);
 	}
 }
@@ -237,9 +244,10 @@ static void test_an_address_of_two_services_is_the_last_resolved_ones(void **sta
 	for (int round = 0; round < 40; round++) {
 		uint32_t wanted = (uint32_t)(round % 2);
 
-		crow_recent_add(&recent, crow_service_key(img, wanted));
-		crow_decide(img, &asked, &recent, 1, &decision);
-		assert_string_equal(decision.name, wanted == 0 ? "one" : "two_b");
+		crow_recent_add(&recent, key_of(img, wanted));
+		crow_decide(img, &asked, &recent, &decision);
+		assert_string_equal(crow_decide_name(img, &asked, &decision),
+				    wanted == 0 ? "one" : "two_b");
 		assert_int_equal(decision.targets[0].port, wanted == 0 ? 8001 : 9001);
 	}
 }
@@ -272,9 +280,9 @@ static const char *meant_after(const struct crow_image *img, uint32_t service)
 	struct crow_target asked = target("10.0.0.1", 80);
 	struct crow_recent recent = {0};
 
-	crow_recent_add(&recent, crow_service_key(img, service));
-	crow_decide(img, &asked, &recent, 1, &decision);
-	return decision.name;
+	crow_recent_add(&recent, key_of(img, service));
+	crow_decide(img, &asked, &recent, &decision);
+	return crow_decide_name(img, &asked, &decision);
 }
 
 static void test_many_services_at_an_address_are_told_apart(void **state)
@@ -327,17 +335,17 @@ static void test_many_services_are_remembered(void **state)
 	(void)state;
 	for (uint32_t round = 0; round < 3; round++)
 		for (uint32_t i = 0; i < MANY; i++)
-			crow_recent_add(&recent, crow_service_key(img, i));
+			crow_recent_add(&recent, key_of(img, i));
 	for (uint32_t i = 0; i < MANY; i++) {
-		uint32_t age = crow_recent_age(&recent, crow_service_key(img, i));
+		uint32_t age = crow_recent_age(&recent, key_of(img, i));
 
 		assert_true(age == MANY - 1 - i || age == UINT32_MAX);
 		right += age == MANY - 1 - i;
 	}
 	/* Five in one set of four is rare where 40 go into 64 sets. */
 	assert_true(right >= MANY - 2);
-	crow_decide(img, &asked, &recent, 1, &decision);
-	assert_string_equal(decision.name,
+	crow_decide(img, &asked, &recent, &decision);
+	assert_string_equal(crow_decide_name(img, &asked, &decision),
 			    crow_image_string(img, crow_image_service(img, MANY - 1)->name));
 }
 
@@ -371,11 +379,11 @@ static void test_the_other_family_is_for_dual_stack_sockets(void **state)
 	setup_with(FIXTURE_CONFIG);
 	fixture_take(&f, "one", mixed, 3);
 	img = build();
-	crow_decide(img, &asked, &none_recent, 1, &decision);
+	crow_decide(img, &asked, &none_recent, &decision);
 	assert_int_equal(decision.count, 1);
 	assert_int_equal(decision.mapped, 2);
 	decision.count += decision.mapped;
-	crow_decide_others(img, &asked, &decision);
+	crow_decide_others(img, &asked, 1, &decision);
 	assert_int_equal(decision.drawn, 3);
 	assert_target(&decision, 0, "2001:db8::1", 8001);
 	assert_true(crow_addr_is_v4(&decision.targets[1].addr));
@@ -384,15 +392,15 @@ static void test_the_other_family_is_for_dual_stack_sockets(void **state)
 	/* The only one of its family is drained: still three in all. */
 	fixture_take(&f, "one", drained, 4);
 	img = build();
-	crow_decide(img, &asked, &none_recent, 1, &decision);
+	crow_decide(img, &asked, &none_recent, &decision);
 	assert_int_equal(decision.count, 1);
 	assert_int_equal(decision.mapped, 2);
 	decision.count += decision.mapped;
-	crow_decide_others(img, &asked, &decision);
+	crow_decide_others(img, &asked, 1, &decision);
 	assert_int_equal(decision.drawn, 3);
 	assert_target(&decision, 0, "2001:db8::1", 8001);
 	/* Once mapped, a socket stays so. */
-	crow_decide(img, &v4, &none_recent, 1, &decision);
+	crow_decide(img, &v4, &none_recent, &decision);
 	assert_int_equal(decision.mapped, 0);
 }
 
@@ -407,11 +415,11 @@ static void test_others_of_a_later_image(void **state)
 	(void)state;
 	setup_with(FIXTURE_CONFIG);
 	fixture_take(&f, "one", four, 4);
-	crow_decide(build(), &asked, &none_recent, 1, &decision);
+	crow_decide(build(), &asked, &none_recent, &decision);
 	assert_int_equal(decision.count, 3);
 	free(published);
 	fixture_take(&f, "one", later, 3);
-	crow_decide_others(build(), &asked, &decision);
+	crow_decide_others(build(), &asked, 1, &decision);
 	assert_int_equal(decision.drawn, 2);
 	assert_target(&decision, 0, "10.0.0.1", 8001);
 	assert_target(&decision, 1, "10.0.0.9", 8009);
@@ -426,8 +434,8 @@ static void test_others_of_an_image_without_the_service(void **state)
 	(void)state;
 	setup_with(FIXTURE_CONFIG);
 	fixture_take(&f, "one", four, 4);
-	crow_decide(build(), &asked, &none_recent, 1, &decision);
-	crow_decide_others(&empty, &asked, &decision);
+	crow_decide(build(), &asked, &none_recent, &decision);
+	crow_decide_others(&empty, &asked, 1, &decision);
 	assert_int_equal(decision.drawn, 1);
 }
 

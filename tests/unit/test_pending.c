@@ -111,12 +111,11 @@ static struct crow_action begin(int fd, int first, int second)
 		.drawn = 2,
 		.targets = {target_of(first), target_of(second)},
 		.attempt_timeout_ms = EACH / 1000000,
-		.name = "svc",
 	};
 	course.asked = course.decision.targets[0];
 	if (slot < 0)
 		return (struct crow_action){.kind = CROW_DO_RETURN, .error = ENOBUFS};
-	action = crow_course_run(&course, crow_course_start(&course, true));
+	action = crow_course_connect(&course, true);
 	crow_pending_release(slot, &course, action);
 	return action;
 }

@@ -1,0 +1,104 @@
+#include "preload/memo.h"
+
+#include <stdatomic.h>
+
+#include "preload/path.h"
+
+#define ENTRIES 64
+
+/* A writer makes seq odd, writes, and makes it even again; who finds it odd, or changed after reading,
+ * has read nothing. Each field is released after seq was made odd, and acquired before seq is read
+ * again. In 64 bytes, as one place of memory. */
+struct entry {
+	_Alignas(64) _Atomic uint32_t seq;
+	_Atomic uint32_t attempt_timeout_ms;
+	_Atomic uint64_t version; /* 0 = none */
+	_Atomic uint64_t addr[2];
+	_Atomic uint64_t key;
+	_Atomic uint64_t place; /* service, port, mapped, count */
+};
+
+static struct entry entries[ENTRIES];
+
+static struct entry *entry_of(const struct crow_target *asked)
+{
+	return &entries[(crow_addr_hash(&asked->addr) ^ asked->port) % ENTRIES];
+}
+
+static uint64_t get64(const _Atomic uint64_t *from)
+{
+	return atomic_load_explicit(from, memory_order_acquire);
+}
+
+static void put64(_Atomic uint64_t *to, uint64_t value)
+{
+	atomic_store_explicit(to, value, memory_order_release);
+}
+
+static uint64_t place_of(const struct crow_decision *decision, uint16_t port)
+{
+	return (uint64_t)decision->service << 32 | (uint64_t)port << 16 |
+	       (uint64_t)decision->mapped << 8 | decision->count;
+}
+
+CROW_HOT bool crow_memo_get(uint64_t version, const struct crow_target *asked,
+			    struct crow_decision *out)
+{
+	struct entry *entry = entry_of(asked);
+	uint32_t seq = atomic_load_explicit(&entry->seq, memory_order_acquire);
+	uint64_t place = get64(&entry->place);
+	uint64_t words[2];
+
+	memcpy(words, asked->addr.bytes, sizeof(words));
+	if (version == 0 || get64(&entry->version) != version ||
+	    get64(&entry->addr[0]) != words[0] || get64(&entry->addr[1]) != words[1] ||
+	    (uint16_t)(place >> 16) != asked->port)
+		return false;
+	out->count = (uint8_t)place;
+	out->mapped = (uint8_t)(place >> 8);
+	out->service = (uint32_t)(place >> 32);
+	out->key = get64(&entry->key);
+	out->attempt_timeout_ms =
+		atomic_load_explicit(&entry->attempt_timeout_ms, memory_order_acquire);
+	out->is_sole = true;
+	out->drawn = 1;
+	out->targets[0] = *asked;
+	return (seq & 1) == 0 && atomic_load_explicit(&entry->seq, memory_order_relaxed) == seq;
+}
+
+static bool is_as_asked(const struct crow_decision *decision, const struct crow_target *asked)
+{
+	return decision->drawn == 1 && decision->targets[0].port == asked->port &&
+	       crow_addr_equal(&decision->targets[0].addr, &asked->addr);
+}
+
+static void write_entry(struct entry *entry, uint64_t version, const struct crow_target *asked,
+			const struct crow_decision *decision)
+{
+	uint64_t words[2];
+
+	memcpy(words, asked->addr.bytes, sizeof(words));
+	put64(&entry->version, version);
+	put64(&entry->addr[0], words[0]);
+	put64(&entry->addr[1], words[1]);
+	put64(&entry->key, decision->key);
+	put64(&entry->place, place_of(decision, asked->port));
+	atomic_store_explicit(&entry->attempt_timeout_ms, decision->attempt_timeout_ms,
+			      memory_order_release);
+}
+
+void crow_memo_put(uint64_t version, const struct crow_target *asked,
+		   const struct crow_decision *decision)
+{
+	struct entry *entry = entry_of(asked);
+	uint32_t seq = atomic_load_explicit(&entry->seq, memory_order_relaxed);
+
+	if (version == 0 || !decision->is_sole || !is_as_asked(decision, asked))
+		return;
+	if ((seq & 1) != 0 ||
+	    !atomic_compare_exchange_strong_explicit(&entry->seq, &seq, seq + 1,
+						     memory_order_acq_rel, memory_order_relaxed))
+		return;
+	write_entry(entry, version, asked, decision);
+	atomic_store_explicit(&entry->seq, seq + 2, memory_order_release);
+}
