@@ -125,9 +125,7 @@ static CROW_INLINE int connect_in_mode(struct crow_course *course, enum crow_fd_
 /* To the address that the program asked for it may go with any protocol. */
 static CROW_INLINE bool may_go_there(struct crow_course *course)
 {
-	const struct crow_target *first = &course->decision.targets[0];
-
-	if (first->port == course->asked.port && crow_addr_equal(&first->addr, &course->asked.addr))
+	if (course->decision.is_asked)
 		return true;
 	course->is_tcp = crow_fd_is_tcp(course->fd);
 	return course->is_tcp;

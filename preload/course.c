@@ -35,7 +35,7 @@ void crow_course_init(struct crow_course *course, int fd, const struct sockaddr 
 	course->is_tcp = course->is_alien = course->is_guess = course->has_user_timeout = false;
 	course->own_timeout = (struct timeval){0};
 	course->own_timeout_ns = course->set_timeout_ns = 0;
-	course->options = (struct crow_options){0};
+	course->has_options = false;
 	crow_addr_from_sockaddr(addr, len, &course->asked.addr, &course->asked.port);
 }
 
@@ -57,6 +57,14 @@ static const struct crow_target *current_target(const struct crow_course *course
 	return &course->decision.targets[course->attempt.index];
 }
 
+static CROW_INLINE bool is_asked(const struct crow_course *course, const struct crow_target *target)
+{
+	if (course->attempt.index == 0)
+		return course->decision.is_asked;
+	return target->port == course->asked.port &&
+	       crow_addr_equal(&target->addr, &course->asked.addr);
+}
+
 /* The instance's address in the family that the program used. Where it is the one asked for, the
  * program's own bytes: they may hold a scope and a flow label. */
 static CROW_INLINE int connect_target(const struct crow_course *course)
@@ -65,8 +73,7 @@ static CROW_INLINE int connect_target(const struct crow_course *course)
 	struct sockaddr_storage storage;
 	socklen_t len;
 
-	if (course->addr != NULL && target->port == course->asked.port &&
-	    crow_addr_equal(&target->addr, &course->asked.addr))
+	if (course->addr != NULL && is_asked(course, target))
 		return crow_real_connect(course->fd, course->addr, course->len);
 	len = crow_addr_to_sockaddr(&target->addr, target->port, course->family, &storage);
 	return crow_real_connect(course->fd, (const struct sockaddr *)&storage, len);
@@ -80,15 +87,23 @@ static int64_t to_ns(struct timeval time)
 	return (int64_t)time.tv_sec * 1000000000 + (int64_t)time.tv_usec * 1000;
 }
 
+/* The application's own is set as it was, whatever became of it in nanoseconds. */
+static CROW_INLINE void restore_timeout(struct crow_course *course)
+{
+	if (course->set_timeout_ns != course->own_timeout_ns &&
+	    crow_fd_set_send_timeout(course->fd, &course->own_timeout))
+		course->set_timeout_ns = course->own_timeout_ns;
+}
+
 static CROW_INLINE void set_timeout(struct crow_course *course, int64_t timeout_ns)
 {
-	int64_t us = (timeout_ns + 999) / 1000; /* up: 0 would be no time-out */
+	uint64_t us = ((uint64_t)timeout_ns + 999) / 1000; /* up: 0 would be no time-out */
 	struct timeval timeout = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
 
-	/* The application's own is set as it was, whatever became of it in nanoseconds. */
 	if (timeout_ns == course->own_timeout_ns)
-		timeout = course->own_timeout;
-	if (timeout_ns != course->set_timeout_ns && crow_fd_set_send_timeout(course->fd, &timeout))
+		restore_timeout(course);
+	else if (timeout_ns != course->set_timeout_ns &&
+		 crow_fd_set_send_timeout(course->fd, &timeout))
 		course->set_timeout_ns = timeout_ns;
 }
 
@@ -105,7 +120,7 @@ static void check_guess(struct crow_course *course)
 	course->is_guess = false;
 	if (crow_fd_mode(course->fd) != CROW_FD_NONBLOCKING)
 		return;
-	set_timeout(course, course->own_timeout_ns);
+	restore_timeout(course);
 	crow_attempt_unblock(&course->attempt);
 }
 
@@ -138,7 +153,8 @@ static CROW_APART bool reset(struct crow_course *course)
 {
 	if (!crow_fd_reset(course->fd))
 		return false;
-	crow_options_restore(course->fd, &course->options);
+	if (course->has_options)
+		crow_options_restore(course->fd, &course->options);
 	return true;
 }
 
@@ -216,13 +232,19 @@ static int64_t configured_ns(const struct crow_decision *decision)
 	return (int64_t)decision->attempt_timeout_ms * 1000000;
 }
 
-static CROW_HOT int64_t limit_of(const struct crow_decision *decision)
+static CROW_APART int64_t limit_by(uint64_t entry, const struct crow_decision *decision)
 {
-	uint64_t entry = atomic_load_explicit(slow_of(decision), memory_order_relaxed);
 	int64_t last_good_ns =
 		entry >> 32 == decision->service ? (int64_t)(uint32_t)entry * 1000 : 0;
 
 	return crow_attempt_limit_ns(configured_ns(decision), last_good_ns);
+}
+
+static CROW_INLINE int64_t limit_of(const struct crow_decision *decision)
+{
+	uint64_t entry = atomic_load_explicit(slow_of(decision), memory_order_relaxed);
+
+	return entry == 0 ? configured_ns(decision) : limit_by(entry, decision);
 }
 
 /* The round trip itself is the kernel's to know: an event loop may have been busy meanwhile. */
@@ -431,7 +453,7 @@ static CROW_INLINE void restore(struct crow_course *course)
 	if (course->has_user_timeout)
 		guard(course, 0);
 	if (!course->attempt.nonblocking)
-		set_timeout(course, course->own_timeout_ns);
+		restore_timeout(course);
 }
 
 void crow_course_restore(struct crow_course *course)
@@ -442,6 +464,7 @@ void crow_course_restore(struct crow_course *course)
 static CROW_APART void save_options(struct crow_course *course, bool nonblocking)
 {
 	crow_options_save(course->fd, &course->options);
+	course->has_options = true;
 	if (nonblocking || !crow_options_may_be_set(CROW_OPTION_SEND_TIMEOUT))
 		return;
 	course->own_timeout = crow_fd_send_timeout(course->fd);
@@ -482,7 +505,8 @@ static __attribute__((noinline)) struct crow_action go_on(struct crow_course *co
 	return crow_course_run(course, advance(course, event));
 }
 
-/* The first turn of what crow_course_run() does, by hand: of most connects it is the last. */
+/* The first turn of what crow_course_run() does, by hand: as a rule it is the last, CONNECTED -> return
+ * 0, and nobody looks at the attempt again. */
 CROW_HOT struct crow_action crow_course_connect(struct crow_course *course, bool nonblocking)
 {
 	struct crow_action action = start(course, nonblocking);
@@ -491,8 +515,6 @@ CROW_HOT struct crow_action crow_course_connect(struct crow_course *course, bool
 	if (error != 0)
 		return go_on(course, error);
 	note_good(course);
-	action = crow_attempt_on(&course->attempt,
-				 (struct crow_event){.kind = CROW_EVENT_CONNECTED}, NO_MATTER_WHEN);
 	restore(course);
-	return action;
+	return (struct crow_action){.kind = CROW_DO_RETURN};
 }

@@ -26,6 +26,7 @@ struct crow_course {
 	int64_t own_timeout_ns;
 	int64_t set_timeout_ns; /* what the socket has now */
 	bool has_user_timeout;  /* TCP_USER_TIMEOUT is ours, and was 0 */
+	bool has_options;       /* some were asked for */
 	struct crow_options options;
 };
 

@@ -81,10 +81,13 @@ static enum crow_family family_of(const struct crow_target *target)
 	return crow_addr_is_v4(&target->addr) ? CROW_V4 : CROW_V6;
 }
 
-static void draw_first(const struct crow_target *target, struct crow_decision *decision)
+static void draw_first(const struct crow_snap_instance *instance, const struct crow_target *asked,
+		       struct crow_decision *decision)
 {
-	decision->targets[0] = *target;
 	decision->drawn = 1;
+	decision->targets[0] = target_of(instance);
+	decision->is_asked =
+		instance->port == asked->port && crow_addr_equal(&instance->addr, &asked->addr);
 }
 
 void crow_decide(const struct crow_image *img, const struct crow_target *asked,
@@ -97,6 +100,7 @@ void crow_decide(const struct crow_image *img, const struct crow_target *asked,
 	bool is_any_up;
 
 	out->count = out->drawn = out->mapped = 0;
+	out->is_sole = out->is_asked = false;
 	if (!choose_owner(img, asked, recent, &owner, &out->is_sole))
 		return;
 	service = crow_image_service(img, owner.service);
@@ -112,17 +116,19 @@ void crow_decide(const struct crow_image *img, const struct crow_target *asked,
 	out->key = service->key;
 	/* Where nobody is up, the one asked for is what the program would get without us. */
 	if (instance != NULL && (instance->state == CROW_STATE_UP || !is_any_up))
-		draw_first(&(struct crow_target){instance->addr, instance->port}, out);
+		draw_first(instance, asked, out);
 }
 
 void crow_decide_first(const struct crow_image *img, const struct crow_target *asked,
 		       uint64_t point, struct crow_decision *decision)
 {
-	const struct crow_snap_instance *picked = crow_image_instance(
-		img, crow_pick_at(img, decision->service, family_of(asked), point));
+	uint32_t index = crow_pick_at(img, decision->service, family_of(asked), point);
+	const struct crow_snap_instance *picked = crow_image_instance(img, index);
 
-	draw_first(picked != NULL ? &(struct crow_target){picked->addr, picked->port} : asked,
-		   decision);
+	if (picked != NULL)
+		draw_first(picked, asked, decision);
+	else
+		decision->count = 0;
 }
 
 /* The service in an image that may be a later one, or CROW_SNAP_NONE. */

@@ -25,6 +25,7 @@ struct crow_decision {
 	uint8_t mapped; /* so many more on a dual-stack socket; the caller adds them to count, or
 			 * makes it 0 */
 	bool is_sole;   /* no other service may have been meant */
+	bool is_asked;  /* the first target is exactly what was asked for */
 	struct crow_target targets[CROW_TARGETS_MAX];
 	uint64_t key;     /* of the service, in every image */
 	uint32_t service; /* its index in this image */
@@ -36,7 +37,7 @@ struct crow_decision {
 void crow_decide(const struct crow_image *img, const struct crow_target *asked,
 		 const struct crow_recent *recent, struct crow_decision *out);
 
-/* Draws the first, of the same image: the pick at the point, or nobody but the one asked for. */
+/* Draws the first, of the same image: the pick at the point. */
 void crow_decide_first(const struct crow_image *img, const struct crow_target *asked,
 		       uint64_t point, struct crow_decision *decision);
 

@@ -60,16 +60,10 @@ CROW_HOT bool crow_memo_get(uint64_t version, const struct crow_target *asked,
 	out->key = get64(&entry->key);
 	out->attempt_timeout_ms =
 		atomic_load_explicit(&entry->attempt_timeout_ms, memory_order_acquire);
-	out->is_sole = true;
+	out->is_sole = out->is_asked = true;
 	out->drawn = 1;
 	out->targets[0] = *asked;
 	return (seq & 1) == 0 && atomic_load_explicit(&entry->seq, memory_order_relaxed) == seq;
-}
-
-static bool is_as_asked(const struct crow_decision *decision, const struct crow_target *asked)
-{
-	return decision->drawn == 1 && decision->targets[0].port == asked->port &&
-	       crow_addr_equal(&decision->targets[0].addr, &asked->addr);
 }
 
 static void write_entry(struct entry *entry, uint64_t version, const struct crow_target *asked,
@@ -93,9 +87,7 @@ void crow_memo_put(uint64_t version, const struct crow_target *asked,
 	struct entry *entry = entry_of(asked);
 	uint32_t seq = atomic_load_explicit(&entry->seq, memory_order_relaxed);
 
-	if (version == 0 || !decision->is_sole || !is_as_asked(decision, asked))
-		return;
-	if ((seq & 1) != 0 ||
+	if (version == 0 || !decision->is_sole || !decision->is_asked || (seq & 1) != 0 ||
 	    !atomic_compare_exchange_strong_explicit(&entry->seq, &seq, seq + 1,
 						     memory_order_acq_rel, memory_order_relaxed))
 		return;
