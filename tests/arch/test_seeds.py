@@ -40,8 +40,8 @@ SEEDS = [
      "int crow_seed(void);\nint crow_seed(void)\n{\n\treturn open(\"x\", O_RDWR);\n}\n",
      "opens for more than reading"),
     ("new import", "preload/decide.c",
-     "#include <unistd.h>\n__attribute__((visibility(\"default\"))) int crow_seed(void);\n"
-     "int crow_seed(void) { return getpgrp(); }\n", "imports getpgrp"),
+     "#include <unistd.h>\nstatic __attribute__((constructor)) void crow_seed(void)\n"
+     "{\n\tgetpgrp();\n}\n", "imports getpgrp"),
     # Not in the Makefile, which all objects depend on.
     ("new library", "tests/tests.mk", "$(BUILD)/libcrowfly.so: tests/tests.mk\n"
      "$(BUILD)/libcrowfly.so: LDFLAGS += -Wl,--no-as-needed -lm\n", "needs libm.so.6"),
