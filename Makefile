@@ -59,8 +59,8 @@ $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 
 # The programs are optimized once more when they are linked: that takes 30 ns of 900 from what a
 # connect() to an instance costs (`make bench`), and 1 % from a DNS answer. The archives hold plain
-# code as well, for all that is linked without.
-LTO := $(if $(strip $(SANFLAGS)),,-flto=auto -ffat-lto-objects)
+# code as well, for all that is linked without; clang has no objects of both kinds.
+LTO := $(if $(strip $(SANFLAGS))$(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
 
 # The preload library shows exactly what exports.map names, and binds all of it at load time: a
 # lazy binding in a signal handler or a vfork child would run the dynamic linker there.
