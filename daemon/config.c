@@ -9,9 +9,8 @@
 /* A thousand services with all their settings are 100 kB; more than this is another file. */
 #define FILE_MAX_BYTES (16 * 1024 * 1024)
 
-/* What stands for the file in complaints about arguments, and the name of their source. */
-#define COMMAND_LINE        "command line"
-#define COMMAND_LINE_SOURCE "command-line"
+/* What stands for the file in complaints about arguments. */
+#define COMMAND_LINE "command line"
 
 static bool apply_args(struct crow_draft *draft, const struct crow_config_args *args)
 {
@@ -20,14 +19,19 @@ static bool apply_args(struct crow_draft *draft, const struct crow_config_args *
 		return crow_draft_complain(
 			draft, draft->file, 0,
 			"--service needs --endpoint URL, which says whom to ask");
+	if (!args->endpoint && args->accept)
+		return crow_draft_complain(
+			draft, draft->file, 0,
+			"--accept needs --endpoint URL; a source of a file has its own accept=");
 	if (!args->endpoint)
 		return true;
 	if (args->service_count == 0)
 		return crow_draft_complain(draft, draft->file, 0,
 					   "--endpoint needs --service NAME, or --service '*' for "
 					   "any that is asked for");
-	if (!crow_draft_open_section(draft, "source " COMMAND_LINE_SOURCE, 0) ||
-	    !crow_draft_set(draft, "endpoint", args->endpoint, 0))
+	if (!crow_draft_open_section(draft, "source " CROW_COMMAND_LINE_SOURCE, 0) ||
+	    !crow_draft_set(draft, "endpoint", args->endpoint, 0) ||
+	    (args->accept && !crow_draft_set(draft, "accept", args->accept, 0)))
 		return false;
 	for (size_t i = 0; i < args->service_count; i++)
 		if (!crow_draft_set(draft, "services", args->services[i], 0))

@@ -89,10 +89,12 @@ struct crow_config {
 	struct crow_strings http_hosts; /* folded */
 };
 
-/* What the command line adds: a source of its own, named "command-line". */
+/* What the command line adds: a source of its own. */
+#define CROW_COMMAND_LINE_SOURCE "command-line"
 struct crow_config_args {
 	const char *file;     /* NULL: no file */
 	const char *endpoint; /* NULL: none */
+	const char *accept;   /* NULL: the default */
 	const char *const *services;
 	size_t service_count;
 };

@@ -200,6 +200,23 @@ __attribute__((format(printf, 2, 3))) static void leave_outside(struct crow_list
 	va_end(arguments);
 }
 
+void crow_list_explain(const struct crow_list_tally *tally, const char *source,
+		       char out[CROW_LIST_REASON])
+{
+	if (tally->outside == 0)
+		snprintf(out, CROW_LIST_REASON, "%s", tally->example);
+	else if (strcmp(source, CROW_COMMAND_LINE_SOURCE) == 0)
+		snprintf(out, CROW_LIST_REASON,
+			 "%s; if its instances are there, start crowflyd with --accept and all "
+			 "networks that they are in",
+			 tally->example);
+	else
+		snprintf(out, CROW_LIST_REASON,
+			 "%s; if its instances are there, give [source %s] a line accept= with all "
+			 "networks that they are in",
+			 tally->example, source);
+}
+
 /* Rounded, but a weight above 0 stays above 0: only 0 itself means drained. */
 static uint32_t round_weight(double weight)
 {

@@ -74,6 +74,13 @@ void crow_list_drop(struct crow_list_tally *tally, const char *format, ...)
  * than OK and DRAINED leaves the list empty. */
 enum crow_list_verdict crow_list_finish(struct crow_list *list, struct crow_list_tally *tally);
 
+/* The example, and if there are addresses outside of `accept`, what lets them in: the option is of
+ * the source of that name. */
+#define CROW_LIST_REASON 320 /* an example, the longest name of a source, and the words */
+#define CROW_DETAIL_TEXT 400 /* of a poll: where, which is cut, and such a reason */
+void crow_list_explain(const struct crow_list_tally *tally, const char *source,
+		       char out[CROW_LIST_REASON]);
+
 /* Where an endpoint stands in a finished list; its count if it does not. */
 size_t crow_list_find(const struct crow_list *list, const struct crow_addr *addr, uint16_t port);
 

@@ -20,12 +20,15 @@ struct options {
 };
 
 static const char usage[] =
-	"usage: crowflyd [-c FILE] [-n] [-v] [--endpoint URL --service NAME ...]\n"
+	"usage: crowflyd [-c FILE] [-n] [-v]\n"
+	"                [--endpoint URL --service NAME ... [--accept NETWORKS]]\n"
 	"  -c, --config FILE   read this configuration (default /etc/crowfly.conf if it exists)\n"
 	"  -n, --check         check the configuration, print it whole, and exit\n"
 	"  -v, --verbose       log what is done, not only what changes\n"
 	"      --endpoint URL  poll this discovery endpoint, as a source named command-line,\n"
 	"      --service NAME  for this service; may be repeated; * for any name asked for\n"
+	"      --accept NETWORKS  take instances in these alone, as accept= of crowfly.conf(5):\n"
+	"                      127.0.0.0/8,10.0.0.0/8\n"
 	"      --version       print the version\n"
 	"      --help          print this; the whole is in crowflyd(8) and crowfly.conf(5)\n";
 
@@ -56,6 +59,9 @@ static int take_option(struct options *options, int option)
 	case 'e':
 		options->config.endpoint = optarg;
 		return -1;
+	case 'a':
+		options->config.accept = optarg;
+		return -1;
 	case 's':
 		return add_service(options, optarg) ? -1 : EXIT_USAGE;
 	case 'V':
@@ -78,6 +84,7 @@ static int parse_options(struct options *options, int argc, char **argv)
 		{"verbose", no_argument, NULL, 'v'},
 		{"endpoint", required_argument, NULL, 'e'},
 		{"service", required_argument, NULL, 's'},
+		{"accept", required_argument, NULL, 'a'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},

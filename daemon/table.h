@@ -68,7 +68,7 @@ struct crow_service {
 	size_t tombstone_count;
 
 	enum crow_poll_outcome outcome; /* of the last poll */
-	char detail[200];               /* one sentence about it, "" if it was OK */
+	char detail[CROW_DETAIL_TEXT];  /* one sentence about it, "" if it was OK */
 	int64_t polled_ns;              /* when it ended; 0 = never */
 	int64_t confirmed_ns;           /* when the last good answer came; 0 = not since start */
 	int64_t failing_ns;             /* since when polls fail; 0 = they do not */

@@ -207,14 +207,16 @@ static void log_corrections(struct crow_service *service, const struct crow_list
 	const struct crow_list_tally *before = &service->tally;
 	bool news = (now->dropped && !before->dropped) || (now->outside && !before->outside) ||
 		    (now->merged && !before->merged) || (now->clamped && !before->clamped);
+	char reason[CROW_LIST_REASON];
 
 	if (!news)
 		return;
+	crow_list_explain(now, service->source->name, reason);
 	crow_log(crow_service_news(service, CROW_LOG_WARNING, now_ns),
 		 "service %s: of %zu items in the list %zu were dropped as bad, %zu as outside of "
 		 "`accept`, %zu merged, %zu weights clamped to %u%s%s",
 		 service->name, now->seen, now->dropped, now->outside, now->merged, now->clamped,
-		 CROW_WEIGHT_MAX, now->example[0] ? "; " : "", now->example);
+		 CROW_WEIGHT_MAX, reason[0] ? "; " : "", reason);
 }
 
 static void count_items(const struct crow_list_tally *tally)

@@ -157,8 +157,11 @@ static void name_malformed(const char *body, size_t size, const char *example, c
 }
 
 static void name_verdict(enum crow_list_verdict verdict, const char *body, size_t size,
-			 const struct crow_list_tally *tally, char *out, size_t room)
+			 const struct crow_list_tally *tally, const char *source, char *out,
+			 size_t room)
 {
+	char reason[CROW_LIST_REASON];
+
 	switch (verdict) {
 	case CROW_LIST_OK:
 		break;
@@ -169,8 +172,9 @@ static void name_verdict(enum crow_list_verdict verdict, const char *body, size_
 		snprintf(out, room, "lists only instances of weight 0");
 		break;
 	case CROW_LIST_REFUSED:
+		crow_list_explain(tally, source, reason);
 		snprintf(out, room, "has %zu bad of %zu items: %s", tally->dropped + tally->outside,
-			 tally->seen, tally->example);
+			 tally->seen, reason);
 		break;
 	case CROW_LIST_OVERSIZE:
 		snprintf(out, room, "lists more than %u instances", CROW_LIST_MAX);
@@ -191,7 +195,7 @@ static void read_body(struct crow_round *round, const char *body, size_t size, i
 	struct crow_list_tally tally;
 	struct crow_poll_answer answer = {.status = status};
 	enum crow_list_verdict verdict;
-	char fault[200] = "", cause[256];
+	char fault[CROW_LIST_REASON + 64] = "", cause[sizeof(fault) + 32];
 
 	crow_list_fini(&round->list);
 	crow_list_init(&round->list);
@@ -205,7 +209,8 @@ static void read_body(struct crow_round *round, const char *body, size_t size, i
 		round->tally = tally;
 		round->has_tally = true;
 	}
-	name_verdict(verdict, body, size, &tally, fault, sizeof(fault));
+	name_verdict(verdict, body, size, &tally, round->origin->config->name, fault,
+		     sizeof(fault));
 	snprintf(cause, sizeof(cause), "%s %s", subject, fault);
 	hear(round, &answer, cause);
 }

@@ -41,7 +41,7 @@ struct crow_round {
 	struct crow_list list; /* if the outcome is OK; may be moved out */
 	struct crow_list_tally tally;
 	bool has_tally;
-	char detail[200]; /* "URL or file: cause"; "" if the outcome is OK */
+	char detail[CROW_DETAIL_TEXT]; /* "URL or file: cause"; "" if the outcome is OK */
 
 	/* The round's own. */
 	enum crow_round_state state;

@@ -243,7 +243,7 @@ static void answer_unknown(struct crow_answer *out)
 
 static void answer_no_list(const struct crow_view_service *service, struct crow_answer *out)
 {
-	char text[512];
+	char text[CROW_NAME_MAX + CROW_DETAIL_TEXT + 64];
 
 	if (service->polled && service->polled->outcome == CROW_POLL_UNKNOWN) {
 		answer_unknown(out);

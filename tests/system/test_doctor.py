@@ -177,7 +177,7 @@ NOT_OURS = [{"ip": "192.0.2.1", "port": 80, "weight": 100}]
         (lambda easim: easim.fault("status", "svc_b", status=500), "answered 500", "crowflyd's log"),
         (lambda easim: easim.fault("status", "svc_b", status=404), "answered 404", "its name"),
         (lambda easim: easim.set_weight("svc_b", 0, 0), "instances of weight 0", "a weight above 0"),
-        (lambda easim: easim.set_items("svc_b", NOT_OURS), "not covered by `accept`", "accept="),
+        (lambda easim: easim.set_items("svc_b", NOT_OURS), "networks that they are in", "accept="),
     ],
     ids=["fails", "unknown", "drained", "outside"],
 )

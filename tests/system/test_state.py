@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.easim import Easim
-from tests.system.daemon import Daemon, eventually, run
+from tests.system.daemon import BUILD, Daemon, eventually, run
 from tests.system.lookup import addresses, ask
 
 NOBODY = 65534  # Debian's user and group of that name
@@ -296,3 +296,17 @@ def test_command_line_source_needs_no_file(daemon):
         eventually(lambda: sim.polls("solo") and sim.polls("other"), what="polls of both")
         assert daemon.service("solo")["source"] == "command-line"
         assert daemon.service("other") is not None
+
+
+def test_command_line_source_and_a_stand_in_on_loopback(daemon):
+    """What a newcomer tries first: every sentence leads to --accept, and with that it works."""
+    step = "is not covered by `accept`; if its instances are there, start crowflyd with --accept"
+    with Easim({"solo": [1]}) as sim:
+        daemon.sections.pop("source eas")
+        daemon.start("--endpoint", sim.endpoint, "--service", "solo")
+        daemon.wait_log(re.escape(step))
+        done = run(BUILD / "crowfly", "status", "--runtime-dir", daemon.runtime_dir)
+        assert step in " ".join(done.stdout.split())
+        assert daemon.stop() == 0
+        daemon.start("--endpoint", sim.endpoint, "--service", "solo", "--accept", "127.0.0.0/8")
+        daemon.wait_instances("solo", 1)

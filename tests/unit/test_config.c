@@ -251,6 +251,31 @@ static void test_command_line(void **state)
 	crow_config_free(config);
 }
 
+static void test_command_line_accepts(void **state)
+{
+	static const char *const services[] = {"x"};
+	struct crow_config_args args = {.endpoint = "http://h",
+					.accept = "127.0.0.0/8,10.0.0.0/8",
+					.services = services,
+					.service_count = 1};
+	struct crow_config *config;
+
+	(void)state;
+	config = crow_config_parse("", "test.conf", &args, complaint, sizeof(complaint));
+	assert_non_null(config);
+	assert_int_equal(config->sources[0].accept.count, 2);
+	crow_config_free(config);
+
+	args.accept = "10/8";
+	assert_null(crow_config_parse("", "test.conf", &args, complaint, sizeof(complaint)));
+	assert_non_null(strstr(complaint, "command line: accept=10/8: "));
+
+	args = (struct crow_config_args){.accept = "10.0.0.0/8"};
+	assert_null(crow_config_parse("", "test.conf", &args, complaint, sizeof(complaint)));
+	assert_string_equal(complaint, "command line: --accept needs --endpoint URL; a source of a "
+				       "file has its own accept=");
+}
+
 static void test_command_line_beside_file(void **state)
 {
 	static const char *const services[] = {"y"};
@@ -570,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_service_settings),
 		cmocka_unit_test(test_command_line),
+		cmocka_unit_test(test_command_line_accepts),
 		cmocka_unit_test(test_command_line_beside_file),
 		cmocka_unit_test(test_bad_command_line),
 		cmocka_unit_test(test_files),

@@ -215,6 +215,31 @@ static void test_accept_names_all_that_is_accepted(void **state)
 	assert_string_equal(f->tally.example, "item 3: 10.0.0.1 is not covered by `accept`");
 }
 
+static void check_reason(struct fixture *f, const char *source, const char *expected)
+{
+	char reason[CROW_LIST_REASON];
+
+	crow_list_explain(&f->tally, source, reason);
+	assert_string_equal(reason, expected);
+}
+
+static void test_what_is_outside_comes_with_the_next_step(void **state)
+{
+	struct fixture *f = *state;
+
+	check_reason(f, "mine", "");
+	add(f, "10.0.0.1", 0, 1);
+	check_reason(f, "mine", "item 1: port 0 of 10.0.0.1 is not from 1 to 65535");
+	memset(&f->tally, 0, sizeof(f->tally));
+	add(f, "127.0.0.1", 80, 1);
+	check_reason(f, "mine",
+		     "item 1: 127.0.0.1 is not covered by `accept`; if its instances are there, "
+		     "give [source mine] a line accept= with all networks that they are in");
+	check_reason(f, CROW_COMMAND_LINE_SOURCE,
+		     "item 1: 127.0.0.1 is not covered by `accept`; if its instances are there, "
+		     "start crowflyd with --accept and all networks that they are in");
+}
+
 static void test_half_bad_is_taken_and_more_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -378,6 +403,7 @@ int main(void)
 		TEST(ports_and_addresses),
 		TEST(foreign_text_in_an_example_is_made_harmless),
 		TEST(unusual_addresses_need_accept),
+		TEST(what_is_outside_comes_with_the_next_step),
 		TEST(accept_names_all_that_is_accepted),
 		TEST(half_bad_is_taken_and_more_is_refused),
 		TEST(all_drained_is_no_valid_list),
