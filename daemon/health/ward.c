@@ -301,9 +301,12 @@ void crow_ward_judge(struct crow_care *care, struct crow_service *service, int64
 	struct crow_down *downs = malloc((care->book.count + 1) * sizeof(*downs));
 
 	if (shares != NULL && downs != NULL) {
+		bool ramps4, ramps6;
+
 		memset(shares, 100, count);
-		if (judge_family(care, service, true, downs, shares, now_ns) |
-		    judge_family(care, service, false, downs, shares, now_ns))
+		ramps4 = judge_family(care, service, true, downs, shares, now_ns);
+		ramps6 = judge_family(care, service, false, downs, shares, now_ns);
+		if (ramps4 || ramps6)
 			plan_step(care, config->recovery_ramp_ms, now_ns);
 		if (set_slow_shares(care, service, shares, now_ns))
 			plan_step(care, config->slow_start_ms, now_ns);
