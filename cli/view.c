@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,6 +19,47 @@ const char *crow_view_dir(const char *option)
 	const char *dir = option ? option : getenv("CROWFLY_RUNTIME_DIR");
 
 	return dir && *dir ? dir : CROW_RUNTIME_DIR;
+}
+
+/* "root's, mode 0600" */
+#define OWNER_TEXT 64
+
+static void name_owner(const struct stat *st, char out[OWNER_TEXT])
+{
+	const struct passwd *user = getpwuid(st->st_uid);
+	char number[16];
+
+	snprintf(number, sizeof(number), "uid %u", st->st_uid);
+	snprintf(out, OWNER_TEXT, "%.32s's, mode %04o", user ? user->pw_name : number,
+		 st->st_mode & 07777);
+}
+
+/* EACCES: the file, its directory or one above is closed to this user; which, is told from how far
+ * stat() comes. */
+static void explain_closed(const char *dir, char complaint[CROW_VIEW_COMPLAINT])
+{
+	char path[PATH_MAX], owner[OWNER_TEXT];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/" CROW_SNAP_FILE, dir);
+	if (stat(path, &st) == 0) {
+		name_owner(&st, owner);
+		snprintf(complaint, CROW_VIEW_COMPLAINT,
+			 "this user may not read %s (%s): crowflyd writes it for everybody, with "
+			 "mode 0644, anew with each change; until then chmod 644 it",
+			 path, owner);
+	} else if (stat(dir, &st) == 0) {
+		name_owner(&st, owner);
+		snprintf(complaint, CROW_VIEW_COMPLAINT,
+			 "this user may not look into %s (%s): chmod 755 it, as crowflyd makes it "
+			 "(RuntimeDirectoryMode= of its unit says otherwise), or be its owner",
+			 dir, owner);
+	} else {
+		snprintf(complaint, CROW_VIEW_COMPLAINT,
+			 "this user may not reach %s: a directory above it is closed; namei -l %s "
+			 "shows which, and each must be open to all who are to use crowfly",
+			 path, dir);
+	}
 }
 
 static void explain(enum crow_attach result, enum crow_image_error error, const char *dir,
@@ -47,6 +89,10 @@ static void explain(enum crow_attach result, enum crow_image_error error, const 
 			 dir, crow_image_strerror(error));
 		break;
 	case CROW_ATTACH_SYSTEM:
+		if (errno == EACCES) {
+			explain_closed(dir, complaint);
+			break;
+		}
 		snprintf(complaint, size, "cannot read %s/" CROW_SNAP_FILE ": %s", dir,
 			 strerror(errno));
 		break;

@@ -19,7 +19,7 @@ const char *crow_view_dir(const char *option);
 
 /* Loads the snapshot. False if there is none that can be used: the reason and the next step are in
  * complaint. */
-#define CROW_VIEW_COMPLAINT (PATH_MAX + 256)
+#define CROW_VIEW_COMPLAINT (2 * PATH_MAX + 256)
 bool crow_view_try(struct crow_copy *copy, const char *dir, char complaint[CROW_VIEW_COMPLAINT]);
 
 /* The same, and the complaint is made. */

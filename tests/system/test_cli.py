@@ -14,6 +14,8 @@ from tests.system.terminal import shown_by
 
 NAME = "svc_a.eas.internal"
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to run as another user")
+
 
 @pytest.fixture
 def crowfly(daemon):
@@ -280,3 +282,43 @@ def test_mistakes_are_refused(crowfly, arguments):
     assert done.returncode == 2
     assert done.stderr
     assert done.stdout == ""
+
+
+# What this user may not read. setpriv: everything is open to root.
+
+
+def as_nobody(*arguments):
+    nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+    return run(*nobody, BUILD / "crowfly", *arguments)
+
+
+@needs_root
+@pytest.mark.parametrize("command", [["status"], ["lookup", NAME]], ids=["status", "lookup"])
+def test_a_snapshot_that_is_closed_to_this_user(running, command):
+    snapshot = running.runtime_dir / "snapshot"
+    snapshot.chmod(0o600)
+    running.directory.chmod(0o755)
+    done = as_nobody(*command, "--runtime-dir", running.runtime_dir)
+    assert done.returncode == 1
+    assert f"this user may not read {snapshot} (root's, mode 0600)" in done.stderr
+    assert "chmod 644" in done.stderr
+
+
+@needs_root
+@pytest.mark.parametrize("command", [["status"], ["lookup", NAME]], ids=["status", "lookup"])
+def test_a_directory_that_is_closed_to_this_user(running, command):
+    running.runtime_dir.chmod(0o750)
+    running.directory.chmod(0o755)
+    done = as_nobody(*command, "--runtime-dir", running.runtime_dir)
+    assert done.returncode == 1
+    assert f"this user may not look into {running.runtime_dir} (root's, mode 0750)" in done.stderr
+    assert "chmod 755" in done.stderr
+
+
+@needs_root
+def test_a_path_that_is_closed_to_this_user(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(0o700)
+    done = as_nobody("status", "--runtime-dir", closed / "run")
+    assert done.returncode == 1
+    assert f"namei -l {closed}/run" in done.stderr
