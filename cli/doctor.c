@@ -98,12 +98,41 @@ static bool look_at_daemon(struct crow_doctor *doctor)
 	else
 		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "daemon",
 			     "systemctl start crowfly, or run crowflyd -c /etc/crowfly.conf; its "
-			     "log says why it ended: journalctl -u crowfly",
+			     "log says why it ended: journalctl -u crowfly; if it runs on another "
+			     "directory, name that with --runtime-dir",
 			     "crowflyd does not run on %s: DNS and HTTP do not answer; if it has "
 			     "left a snapshot there, programs under the library go on with that, "
 			     "and it grows old",
 			     doctor->dir);
 	return true;
+}
+
+static bool is_absent(const char *dir)
+{
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%s/" CROW_SNAP_FILE, dir) >= (int)sizeof(path) ||
+	       access(path, F_OK) < 0;
+}
+
+static void tell_no_snapshot(struct crow_doctor *doctor, const char *complaint)
+{
+	if (!is_absent(doctor->dir))
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "snapshot",
+			     "until then programs run as if crowfly were not installed", "%s",
+			     complaint);
+	else if (doctor->daemon_lives)
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "snapshot",
+			     "crowflyd writes it again within a second; where it does not, its log "
+			     "says why: journalctl -u crowfly",
+			     "there is no snapshot in %s, though crowflyd runs: programs run as if "
+			     "crowfly were not installed",
+			     doctor->dir);
+	else
+		crow_finding(&doctor->findings, CROW_VERDICT_NOTE, "snapshot", CROW_DOCTOR_FOLLOWS,
+			     "there is no snapshot in %s: programs run as if crowfly were not "
+			     "installed",
+			     doctor->dir);
 }
 
 static bool look_at_snapshot(struct crow_doctor *doctor, struct crow_copy *copy)
@@ -112,9 +141,7 @@ static bool look_at_snapshot(struct crow_doctor *doctor, struct crow_copy *copy)
 	const struct crow_snap_header *header;
 
 	if (!crow_view_try(copy, doctor->dir, complaint)) {
-		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "snapshot",
-			     "until then programs run as if crowfly were not installed", "%s",
-			     complaint);
+		tell_no_snapshot(doctor, complaint);
 		return false;
 	}
 	doctor->img = &copy->image;

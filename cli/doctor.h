@@ -7,12 +7,16 @@
 #include "cli/finding.h"
 #include "resolver/image.h"
 
+/* The next step of what fails because something else does: a note, so that whoever counts failures
+ * counts causes. */
+#define CROW_DOCTOR_FOLLOWS "nothing here: mend what is above, from which this follows"
+
 struct crow_doctor {
 	struct crow_findings findings;
 	const char *dir;              /* the runtime directory */
 	const struct crow_image *img; /* the snapshot; with no header if it cannot be used */
 	const char *service;          /* the only one to look at; NULL: all */
-	bool daemon_lives, pages_answer;
+	bool daemon_lives, pages_answer, responder_answers;
 	unsigned polls_told; /* services whose last poll was told */
 };
 

@@ -120,26 +120,29 @@ static void ask_server(const struct way *way, const char *name, struct crow_aske
 	crow_ask_dns(&way->server.addr, way->server.port, name, out);
 }
 
-static const char *next_of_responder(const struct crow_doctor *doctor,
-				     const struct crow_asked *asked)
+static const char *next_of_responder(const struct crow_asked *asked)
 {
 	if (asked->answered)
 		return "does another name server listen there? ss -lunp shows it";
-	if (!doctor->daemon_lives)
-		return "start crowflyd, see above";
-	return "does a firewall drop loopback UDP, or does crowflyd run in another network "
-	       "namespace?";
+	return "does crowflyd hang (top -H), does a firewall drop loopback UDP, or does crowflyd "
+	       "run in another network namespace?";
 }
 
 static void look_at_responder(struct crow_doctor *doctor, const struct crow_face *face)
 {
 	struct way way = {.doctor = doctor, .ask = ask_server, .server = *face};
 	char endpoint[CROW_ENDPOINT_TEXT];
+	bool right = try_names(&way);
 
 	crow_addr_format(&face->addr, face->port, endpoint);
-	if (!try_names(&way))
+	doctor->responder_answers |= right;
+	if (!right && !way.asked.answered && !doctor->daemon_lives)
+		crow_finding(&doctor->findings, CROW_VERDICT_NOTE, "dns", CROW_DOCTOR_FOLLOWS,
+			     "the responder at %s does not answer, as crowflyd does not run",
+			     endpoint);
+	else if (!right)
 		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "dns",
-			     next_of_responder(doctor, &way.asked),
+			     next_of_responder(&way.asked),
 			     "the responder at %s does not resolve %s: %s", endpoint, way.name,
 			     what_came(&way.asked));
 	else if (way.tried > 0)
@@ -181,7 +184,11 @@ static void tell_setup(struct crow_doctor *doctor, const struct crow_face *faces
 		next = "nothing, if crowfly run is all you use; else install "
 		       "examples/resolved-crowfly.conf, which sends the zone from "
 		       "systemd-resolved to the responder";
-	if (names_us(faces, face_count, servers, count))
+	if (names_us(faces, face_count, servers, count) && !doctor->responder_answers)
+		crow_finding(&doctor->findings, CROW_VERDICT_NOTE, "system", CROW_DOCTOR_FOLLOWS,
+			     "programs without the preload library do not find services: "
+			     "/etc/resolv.conf names the responder, which does not answer");
+	else if (names_us(faces, face_count, servers, count))
 		crow_finding(
 			&doctor->findings, CROW_VERDICT_FAIL, "system",
 			"getent ahosts NAME and dig @ADDRESS NAME show which of the two fails; "

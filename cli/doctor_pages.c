@@ -24,10 +24,8 @@ static const char *reason(int error)
 	}
 }
 
-static const char *remedy(const struct crow_doctor *doctor, int error)
+static const char *remedy(int error)
 {
-	if (!doctor->daemon_lives)
-		return "start crowflyd, see above";
 	switch (error) {
 	case ETIMEDOUT:
 		return "crowflyd hangs, or a firewall drops loopback TCP; top -H shows whether a "
@@ -56,12 +54,14 @@ static bool look_at_health(struct crow_doctor *doctor, const struct crow_face *f
 
 	crow_get_page(face, "/healthz", &got);
 	well = got.error == 0 && got.status == 200 && strcmp(got.body, "ok\n") == 0;
-	if (got.error)
-		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "http",
-			     remedy(doctor, got.error), "http://%s/ does not answer: %s", endpoint,
-			     reason(got.error));
+	if (got.error == ECONNREFUSED && !doctor->daemon_lives)
+		crow_finding(&doctor->findings, CROW_VERDICT_NOTE, "http", CROW_DOCTOR_FOLLOWS,
+			     "http://%s/ refuses connections, as crowflyd does not run", endpoint);
+	else if (got.error)
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "http", remedy(got.error),
+			     "http://%s/ does not answer: %s", endpoint, reason(got.error));
 	else if (!well)
-		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "http", remedy(doctor, EPROTO),
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "http", remedy(EPROTO),
 			     "http://%s/healthz answers %u, as crowflyd does not", endpoint,
 			     got.status);
 	free(got.body);
@@ -75,9 +75,8 @@ static void look_at_readiness(struct crow_doctor *doctor, const struct crow_face
 
 	crow_get_page(face, "/readyz", &got);
 	if (got.error)
-		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "http",
-			     remedy(doctor, got.error), "http://%s/readyz does not answer: %s",
-			     endpoint, reason(got.error));
+		crow_finding(&doctor->findings, CROW_VERDICT_FAIL, "http", remedy(got.error),
+			     "http://%s/readyz does not answer: %s", endpoint, reason(got.error));
 	else if (got.status != 200)
 		crow_finding(&doctor->findings, CROW_VERDICT_WARN, "http",
 			     "wait for the first poll of each, which [source] timeout= bounds; "

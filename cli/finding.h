@@ -9,7 +9,7 @@
 
 enum crow_verdict {
 	CROW_VERDICT_OK,
-	CROW_VERDICT_NOTE, /* good to know, nothing is wrong */
+	CROW_VERDICT_NOTE, /* good to know, nothing else is wrong */
 	CROW_VERDICT_WARN, /* works, but less well than it could */
 	CROW_VERDICT_FAIL, /* does not work */
 	CROW_VERDICTS,

@@ -78,8 +78,18 @@ def test_one_service(running, doctor):
 def test_no_daemon_and_no_snapshot(daemon, doctor):
     found = doctor()
     assert found.only("daemon")[0] == "fail"
-    assert str(daemon.runtime_dir) in found.only("snapshot")[1]
+    verdict, text = found.only("snapshot")
+    assert verdict == "note" and str(daemon.runtime_dir) in text
     assert found.of("instance") == []
+
+
+def test_a_snapshot_that_was_taken_away(running, doctor):
+    with running.stopped():  # else it writes another
+        (running.runtime_dir / "snapshot").unlink()
+        found = doctor()
+    assert found.only("daemon")[0] == "ok"
+    verdict, text = found.only("snapshot")
+    assert verdict == "fail" and "though crowflyd runs" in text
 
 
 @needs_root
@@ -93,13 +103,32 @@ def test_a_user_who_may_not_look(running, doctor):
 
 
 def test_a_daemon_that_died(running, doctor):
+    """What fails because of that is said, and is no failure of its own."""
     running.kill()
     found = doctor()
-    assert found.only("daemon")[0] == "fail"
+    assert [f["about"] for f in found.all if f["verdict"] == "fail"] == ["daemon"]
     verdict, text = found.only("dns")
-    assert verdict == "fail" and "no answer" in text
+    assert verdict == "note" and "does not answer, as crowflyd does not run" in text
     verdict, text = found.only("http")
-    assert verdict == "fail" and "Connection refused" in text
+    assert verdict == "note" and "refuses connections, as crowflyd does not run" in text
+    follow = [f["about"] for f in found.all if "from which this follows" in (f["next"] or "")]
+    assert follow == ["http", "dns"]
+
+
+def test_a_daemon_that_died_and_somebody_in_its_place(running, doctor):
+    """An answer that is wrong does not follow from its death."""
+    running.kill()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(running.dns)
+        threading.Thread(target=deny_first, args=(other,), daemon=True).start()
+        verdict, text = doctor("--service", "svc_b").only("dns")
+    assert verdict == "fail" and "the answer has no address" in text
+
+
+def deny_first(sock):
+    """Answers NXDOMAIN to the first question."""
+    query, where = sock.recvfrom(512)
+    sock.sendto(query[:2] + b"\x81\x83" + query[4:], where)
 
 
 def test_a_daemon_that_hangs(running, doctor):
@@ -321,3 +350,18 @@ def test_how_the_system_resolves(running, doctor, tmp_path):
     plain = system(with_resolv_conf("nameserver 192.0.2.1\n"))
     assert "names other servers" in plain["text"] and "upstream" in plain["next"]
     assert "names no server" in system(with_resolv_conf("# nothing\n"))["text"]
+
+
+@needs_root
+def test_a_host_whose_name_server_is_the_responder(daemon, doctor, tmp_path):
+    address, _port = daemon.dns
+    daemon.set("dns", listen=f"{address}:53")  # resolv.conf(5) knows no other port
+    daemon.start()
+    daemon.wait_instances("svc_b", 1)
+    (tmp_path / "resolv.conf").write_text(f"nameserver {address}\n")
+    script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+    prefix = ("unshare", "--mount", "sh", "-c", script, tmp_path / "resolv.conf")
+    assert doctor("--service", "svc_b", prefix=prefix).only("system")[0] == "ok"
+    daemon.kill()
+    verdict, text = doctor("--service", "svc_b", prefix=prefix).only("system")
+    assert verdict == "note" and "names the responder, which does not answer" in text
