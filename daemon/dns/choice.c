@@ -8,13 +8,6 @@
 
 /* ---- where nothing may be picked ---- */
 
-static uint32_t pickable(const struct crow_snap_service *service, enum crow_family family)
-{
-	if (family == CROW_ANY)
-		return service->up4 + service->up6;
-	return family == CROW_V4 ? service->up4 : service->up6;
-}
-
 /* The instances of a family among those that may not be picked, as indices into the image: they
  * rise by address, IPv4 first. */
 struct rest {
@@ -43,61 +36,33 @@ static struct rest rest_of(const struct crow_image *img, const struct crow_snap_
 	return rest;
 }
 
-static bool has_ejected(const struct crow_image *img, struct rest rest)
-{
-	for (uint32_t i = rest.begin; i < rest.end; i++)
-		if (img->instances[i].state != CROW_STATE_DRAINED)
-			return true;
-	return false;
-}
-
-enum crow_snap_state crow_choice_last_resort(const struct crow_image *img, uint32_t index,
-					     enum crow_family family)
-{
-	const struct crow_snap_service *service = crow_image_service(img, index);
-
-	if (!service || pickable(service, family) > 0)
-		return 0;
-	if (has_ejected(img, rest_of(img, service, family)))
-		return CROW_STATE_EJECTED;
-	if (service->up4 + service->up6 > 0 || has_ejected(img, rest_of(img, service, CROW_ANY)))
-		return 0;
-	return CROW_STATE_DRAINED;
-}
-
 /* There is no distribution of what may not be picked: equal shares, by a start that moves on. */
-static size_t choose_last_resort(const struct crow_image *img, uint32_t index,
-				 enum crow_family family, uint64_t point, size_t want,
-				 uint32_t *out)
+static size_t choose_ejected(const struct crow_image *img, const struct crow_snap_service *service,
+			     enum crow_family family, uint64_t point, size_t want, uint32_t *out)
 {
-	enum crow_snap_state state = crow_choice_last_resort(img, index, family);
-	struct rest rest;
+	struct rest rest = rest_of(img, service, family);
+	uint32_t count = rest.end - rest.begin;
+	uint32_t start = (uint32_t)((unsigned __int128)point * count >> 64);
 	size_t found = 0;
-	uint32_t count, start;
 
-	if (state == 0)
-		return 0;
-	rest = rest_of(img, crow_image_service(img, index), family);
-	count = rest.end - rest.begin;
-	start = (uint32_t)((unsigned __int128)point * count >> 64);
 	for (uint32_t i = 0; i < count && found < want; i++) {
 		uint32_t at = rest.begin + (uint32_t)(((uint64_t)start + i) % count);
 
-		if ((img->instances[at].state == CROW_STATE_DRAINED) ==
-		    (state == CROW_STATE_DRAINED))
+		if (img->instances[at].state == CROW_STATE_EJECTED)
 			out[found++] = at;
 	}
 	return found;
 }
 
-size_t crow_choice_instances(const struct crow_image *img, uint32_t service,
-			     enum crow_family family, uint64_t seq, size_t want, uint32_t *out)
+size_t crow_choice_instances(const struct crow_image *img, uint32_t index, enum crow_family family,
+			     uint64_t seq, size_t want, uint32_t *out)
 {
+	const struct crow_snap_service *service = crow_image_service(img, index);
 	uint64_t point = crow_pick_point(seq);
-	size_t count = crow_pick_several(img, service, family, point, out, want);
+	size_t count = crow_pick_several(img, index, family, point, out, want);
 
-	if (count == 0)
-		count = choose_last_resort(img, service, family, point, want, out);
+	if (count == 0 && service)
+		count = choose_ejected(img, service, family, point, want, out);
 	return count;
 }
 
@@ -167,14 +132,16 @@ void crow_choice_addresses(const struct crow_image *img, uint32_t index, enum cr
 	size_t count = 0, seen = 0;
 
 	out->count = 0;
-	filter.shared = service && service->flags & CROW_SERVICE_SHARED;
+	if (!service)
+		return;
+	filter.shared = service->flags & CROW_SERVICE_SHARED;
 	while (out->count < want && count < most) {
 		size_t next = count + want - out->count;
 
 		count = crow_pick_more(img, index, family, &point, drawn, count,
 				       next < most ? next : most);
 		if (count == 0)
-			count = choose_last_resort(img, index, family, point, most, drawn);
+			count = choose_ejected(img, service, family, point, most, drawn);
 		if (count == seen)
 			break;
 		crow_given_prefetch(settings->given, drawn + seen, count - seen);

@@ -2,18 +2,14 @@
  * Choosing: which instances of a service an answer names, the weighted pick first. Pure.
  *
  * The state of instances decides first. Those that may be picked are what there is; where there are
- * none, all that are ejected (Route 53's rule: health that condemns everything knows nothing), and
- * where weights are all 0, the drained ones.
+ * none, all that are ejected (Route 53's rule: health that condemns everything knows nothing). What
+ * is drained is never named; a list of nothing else is no list (daemon/list.h).
  */
 #ifndef CROW_CHOICE_H
 #define CROW_CHOICE_H
 
 #include "daemon/dns/settings.h"
 #include "resolver/pick.h"
-
-/* What remains of a service if nothing of a family may be picked; 0 = nothing does. */
-enum crow_snap_state crow_choice_last_resort(const struct crow_image *img, uint32_t service,
-					     enum crow_family family);
 
 /* Up to want different instances; want is at most CROW_PICK_SEVERAL_MAX, here and below. */
 size_t crow_choice_instances(const struct crow_image *img, uint32_t service,

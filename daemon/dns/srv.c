@@ -12,13 +12,13 @@
 #define SRV_WEIGHT_MAX   65535
 #define QUESTION_NAME_AT CROW_WIRE_HEADER
 
-/* The instances that the set is made of, as a ring that begins at one of them. */
+/* The instances that the set is made of, as a ring that begins at one of them: all that may be
+ * picked, or where none may, all that are ejected (choice.h). */
 struct ring {
 	const struct crow_image *img;
 	const char *zone;
 	uint32_t first, count, begin;
-	uint32_t records;                 /* of count; the others are passed over */
-	enum crow_snap_state last_resort; /* choice.h; 0: all of the ring may be picked */
+	uint32_t records; /* of count; the others, which are drained, are passed over */
 	uint32_t heaviest;
 };
 
@@ -34,8 +34,7 @@ static const struct crow_snap_instance *ring_at(const struct ring *ring, uint32_
 
 static bool ring_has(const struct ring *ring, uint32_t i)
 {
-	return ring->last_resort == 0 || (ring_at(ring, i)->state == CROW_STATE_DRAINED) ==
-						 (ring->last_resort == CROW_STATE_DRAINED);
+	return ring_at(ring, i)->state != CROW_STATE_DRAINED;
 }
 
 static bool ring_init(struct ring *ring, const struct crow_image *img, uint32_t index, uint64_t seq)
@@ -50,11 +49,10 @@ static bool ring_init(struct ring *ring, const struct crow_image *img, uint32_t 
 		.zone = crow_target_zone(img, index),
 		.first = service->first,
 		.count = up > 0 ? up : service->count,
-		.last_resort = crow_choice_last_resort(img, index, CROW_ANY),
 	};
 	ring->begin = pick - ring->first;
 	ring->records = ring->count;
-	for (uint32_t i = 0; ring->last_resort != 0 && i < ring->count; i++)
+	for (uint32_t i = 0; up == 0 && i < ring->count; i++)
 		ring->records -= !ring_has(ring, i);
 	return true;
 }

@@ -30,8 +30,8 @@ static void show(struct crow_mirror *mirror, const struct crow_view_service *ser
 	mirror->instances[mirror->count++] = service->snap->first + i;
 }
 
-/* Those that are picked, which stand first; then as many of the ejected as make it half of both;
- * the drained only if there is nobody else. */
+/* Those that are picked, which stand first; then as many of the ejected as make it half of both.
+ * Never the drained; a list of nothing else is no list (daemon/list.h). */
 static void select_instances(struct crow_mirror *mirror, const struct crow_view *view,
 			     const struct crow_view_service *service)
 {
@@ -42,13 +42,6 @@ static void select_instances(struct crow_mirror *mirror, const struct crow_view 
 	for (uint32_t i = service->up; i < service->snap->count && mirror->count < least; i++)
 		if (instance_at(view, service, i)->state == CROW_STATE_EJECTED)
 			show(mirror, service, i);
-	for (uint32_t i = 0; i < service->snap->count && least == 0; i++)
-		show(mirror, service, i);
-}
-
-static uint32_t weight_of(const struct crow_snap_instance *instance)
-{
-	return instance->weight > 0 ? instance->weight : 1;
 }
 
 /* Added up, so that the order has no part in it. */
@@ -59,7 +52,7 @@ static uint64_t hash_instance(const struct crow_view *view, uint32_t index)
 	const uint64_t words[] = {
 		crow_addr_hash(&instance->addr),
 		instance->port,
-		weight_of(instance),
+		instance->weight,
 		crow_name_hash(app, strlen(app)),
 	};
 
@@ -156,7 +149,7 @@ static struct json_object *new_item(const void *context, size_t i)
 	crow_json_add_string(items->json, object, "app", crow_image_string(img, instance->app));
 	crow_json_add_string(items->json, object, "ip", address);
 	crow_json_add_number(items->json, object, "port", instance->port);
-	crow_json_add_number(items->json, object, "weight", weight_of(instance));
+	crow_json_add_number(items->json, object, "weight", instance->weight);
 	return object;
 }
 

@@ -518,6 +518,20 @@ static void test_a_newer_list_is_not_overwritten_by_an_older(void **state)
 	assert_false(service()->from_state);
 }
 
+/* With discovery's (test_list.c, test_discovery.py) these are all ways into the table: readers of an
+ * image need not ask what to do where all is drained. */
+static void test_a_restored_list_of_drained_is_no_list(void **state)
+{
+	const struct crow_addr addr = crow_addr_v4((const uint8_t[4]){10, 0, 0, 1});
+	struct crow_list list = {0};
+
+	(void)state;
+	assert_true(crow_list_append(&list, &addr, 80, 0, "app"));
+	crow_table_restore(&table, service(), &list, 1, 10 * SECOND_NS);
+	assert_int_equal(service()->list.count, 0);
+	assert_int_equal(changes, 0);
+}
+
 static void test_accept_applies_to_restored_lists(void **state)
 {
 	struct crow_cidr cidr;
@@ -698,6 +712,7 @@ int main(void)
 		TEST(a_restored_list_serves),
 		TEST(the_wall_clock_decides_nothing),
 		TEST(a_newer_list_is_not_overwritten_by_an_older),
+		TEST(a_restored_list_of_drained_is_no_list),
 		TEST(accept_applies_to_restored_lists),
 		TEST(reload_keeps_adds_and_drops),
 		TEST(services_on_demand),
