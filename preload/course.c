@@ -487,14 +487,30 @@ static bool is_callers(enum crow_action_kind kind)
 	return kind == CROW_DO_RETURN || kind == CROW_DO_WAIT || kind == CROW_DO_SETTLE;
 }
 
+static bool is_under_way(int error)
+{
+	return error == EINPROGRESS || error == EALREADY || error == EINTR;
+}
+
+/* The reset of a socket that connects leaves ECONNRESET on it, until a connect() finds a way to the
+ * next instance (tcp_disconnect, tcp_connect_init). Where none did, connect() itself says what was
+ * wrong, and the program finds no other error behind that. */
+static void wipe(const struct crow_course *course, struct crow_action action)
+{
+	if (course->attempt.index > 0 && action.error != 0 && !is_under_way(action.error))
+		crow_fd_take_error(course->fd);
+}
+
 struct crow_action crow_course_run(struct crow_course *course, struct crow_action action)
 {
 	while (!is_callers(action.kind))
 		action = advance(course, perform(course, &action));
-	if (action.kind == CROW_DO_WAIT)
+	if (action.kind == CROW_DO_WAIT) {
 		guard(course, action.limit_ns);
-	else
-		crow_course_restore(course);
+		return action;
+	}
+	crow_course_restore(course);
+	wipe(course, action);
 	return action;
 }
 

@@ -9,6 +9,7 @@ int main(int argc, char **argv)
 
 	(void)argc;
 	printf("connect %s\n", outcome(connect_to(fd, &first)));
+	printf("error %d\n", int_option(fd, SOL_SOCKET, SO_ERROR));
 	printf("second %s\n", outcome(connect_to(fd, &second)));
 	print_peer(fd);
 	printf("SO_SNDTIMEO %d\n", (int)send_timeout_ms(fd));

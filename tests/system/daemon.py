@@ -131,6 +131,17 @@ class Daemon:
         quick = {"poll_interval": "100ms", "timeout": "1s", "accept": "127.0.0.0/8"}
         self.set(f"source {name}", **{**quick, **keys})
 
+    def serve(self, services, **more):
+        """Starts with services whose instances, (ip, port) each, are listed in files."""
+        for service, places in services.items():
+            items = [{"app": service, "ip": ip, "port": port, "weight": 1} for ip, port in places]
+            path = self.directory / f"{service}.json"
+            path.write_text(json.dumps({"endpoints": {"items": items}}))
+            self.source(service, type="file", path=path, services=service, **more)
+        self.start()
+        for service, places in services.items():
+            self.wait_instances(service, len(places))
+
     def write_config(self):
         lines = []
         for section, keys in self.sections.items():

@@ -2,50 +2,65 @@
 families, and over links slower than its limits."""
 
 import glob
-import json
 import os
 import signal
 import socket
-import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
+from tests.system import far
 from tests.system.conftest import Preload, loaded_by
 from tests.system.daemon import BUILD, SANITIZED, Daemon, preload_environment, run
-from tests.system.snippet import NAME, bare, endpoints, lines, snippet
+from tests.system.snippet import (
+    NAME,
+    bare,
+    endpoints,
+    lines,
+    peers_of,
+    snippet,
+    without_peer,
+)
 
 LIBRARY = BUILD / "libcrowfly.so"
 
 
-def file_source(daemon, service, places, **more):
-    """A service of the daemon whose list is a file; once it is in the snapshot."""
-    items = [{"app": service, "ip": ip, "port": port, "weight": 1} for ip, port in places]
-    path = daemon.directory / f"{service}.json"
-    path.write_text(json.dumps({"endpoints": {"items": items}}))
-    daemon.source(service, type="file", path=path, services=service, **more)
-    daemon.start()
-    daemon.wait_instances(service, len(items))
-
-
 # Other libraries.
+
+
+EARLY = BUILD / "tests/snippets/lib/early.so"
+
+
+def connected_early(daemon_dir, easim, *libraries):
+    """What early.so's constructor is told, among these libraries, of the first instance."""
+    environment = preload_environment(
+        daemon_dir, ":".join(map(str, libraries)), EARLY=" ".join(endpoints(easim)[0])
+    )
+    return lines(run("true", environment=environment))
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitized library cannot be loaded into true")
 @pytest.mark.parametrize("is_up", [True, False])
 def test_a_connect_before_the_library_is_ready_is_the_kernels(running, easim, is_up):
     """Of two libraries that are preloaded, the linker initialises the second one first."""
-    early = BUILD / "tests/snippets/lib/early.so"
     if not is_up:
         easim.kill("svc_a", 0)
-    environment = {**os.environ, "EARLY": " ".join(endpoints(easim)[0])}
-    usual = run("true", environment={**environment, "LD_PRELOAD": str(early)})
-    both = preload_environment(running.runtime_dir, f"{LIBRARY}:{early}", EARLY=environment["EARLY"])
-    found = run("true", environment=both)
-    assert (found.stdout, found.stderr) == (usual.stdout, usual.stderr)
+    usual = connected_early(running.runtime_dir, easim, EARLY)
+    assert connected_early(running.runtime_dir, easim, LIBRARY, EARLY) == usual
     # After the library's own constructor it would have gone to another instance.
-    assert found.stdout.startswith("connect 0" if is_up else "connect ECONNREFUSED")
+    assert usual[0] == ("connect 0" if is_up else "connect ECONNREFUSED")
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitized library cannot be loaded into true")
+def test_a_connect_in_a_constructor_after_the_librarys_is_moved_on(running, easim, tmp_path):
+    here = endpoints(easim)
+    usual = connected_early(running.runtime_dir, easim, EARLY)
+    easim.kill("svc_a", 0)
+    found = connected_early(running.runtime_dir, easim, EARLY, LIBRARY)
+    assert all(peer in here[1:] for peer in peers_of(found))
+    assert without_peer(found) == without_peer(usual)
+    without_daemon = connected_early(tmp_path, easim, EARLY, LIBRARY)
+    assert without_daemon == connected_early(tmp_path, easim, EARLY)
 
 
 JEMALLOC = next(iter(glob.glob("/usr/lib/*/libjemalloc.so.2")), None)
@@ -101,7 +116,7 @@ def test_ipv4_is_left_where_no_ipv6_instance_is(daemon):
     ):
         refusing.bind(("::1", 0))
         places = [("::1", refusing.getsockname()[1]), good.getsockname()]
-        file_source(daemon, "mixed", places, accept="127.0.0.0/8,::1/128")
+        daemon.serve({"mixed": places}, accept="127.0.0.0/8,::1/128")
         loaded = loaded_by(daemon)
         peer = f"peer ::ffff:127.0.0.1 {places[1][1]}"
         port = str(places[0][1])
@@ -115,30 +130,24 @@ def test_ipv4_is_left_where_no_ipv6_instance_is(daemon):
 # Far away.
 
 FAR = [("10.99.0.2", 8000), ("10.99.0.3", 8000), ("10.99.0.4", 8000)]  # slow_link.py
-UNSHARE = ["unshare", "-n" if os.geteuid() == 0 else "-rn"]
 
 
 @pytest.fixture
-def far():
-    """Runs a snippet in slow_link.py's network, where a service has three instances."""
-    done = run(*UNSHARE, "test", "-w", "/dev/net/tun")
-    if done.returncode != 0:
-        pytest.skip(f"needs a network namespace and /dev/net/tun: {done.stderr.strip()}")
+def far_daemon():
+    """Gone, but for a snapshot with a service of three instances that are far away."""
+    far.must_be_possible()
     with Daemon() as daemon:
-        file_source(daemon, "far", FAR, accept="10.99.0.0/24")
+        daemon.serve({"far": FAR}, accept="10.99.0.0/24")
         daemon.kill()
-        loaded = preload_environment(daemon.runtime_dir, LIBRARY, CROWFLY_LOG="info")
-        names = ("LD_PRELOAD", "CROWFLY_RUNTIME_DIR", "CROWFLY_LOG")
-        program = ["env", *(f"{name}={loaded[name]}" for name in names), snippet("connects")]
-        link = [sys.executable, Path(__file__).with_name("slow_link.py")]
-        yield lambda delay_ms, *arguments: run(*UNSHARE, *link, delay_ms, *program, *arguments)
+        yield daemon
 
 
 @pytest.mark.parametrize("how", [[], ["pending"]])
-def test_a_link_slower_than_the_limit_is_learnt_of(far, how):
+def test_a_link_slower_than_the_limit_is_learnt_of(far_daemon, how):
     """300 ms there and back, and a limit of 250: the first connect moves on twice and gets its
     answer the third time. Those after it know."""
-    found = far(150, *FAR[0], 4, *how)
+    program = [*far.loaded(far_daemon), snippet("connects")]
+    found = far.run_there(150, *program, *FAR[0], 4, *how)
     assert found.stdout == "good 4\n", found
     assert len(found.stderr.splitlines()) == 2, found.stderr
 
@@ -155,4 +164,17 @@ def test_a_blocking_connect_ends_where_three_instances_are_silent(running, easim
     loaded = loaded_by(running)
     [[ip, port]] = endpoints(easim, "svc_b")
     found = loaded("reconnect", *endpoints(easim)[0], ip, port)
-    assert found == ["connect ETIMEDOUT", "second 0", f"peer {ip} {port}", "SO_SNDTIMEO 0"]
+    assert found == [
+        "connect ETIMEDOUT", "error 0", "second 0", f"peer {ip} {port}", "SO_SNDTIMEO 0",
+    ]  # fmt: skip
+
+
+def test_where_no_other_instance_can_be_tried_the_socket_is_as_after_any_failure(daemon, easim):
+    """To a broadcast address connect() says so at once: nothing is sent, and what the reset of the
+    silent one left on the socket would be there still."""
+    easim.blackhole("svc_a", 0)
+    [ip, port] = endpoints(easim)[0]
+    broadcast = [("127.255.255.255", 1), ("127.255.255.255", 2)]
+    daemon.serve({"narrow": [(ip, int(port)), *broadcast]})
+    found = loaded_by(daemon)("reconnect", ip, port, *endpoints(easim, "svc_b")[0])
+    assert found[:3] == ["connect ETIMEDOUT", "error 0", "second 0"]
