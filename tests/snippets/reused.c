@@ -3,6 +3,7 @@
  * table); or the program goes on by exec. Then the program waits for longer than an attempt may
  * take: the other socket, which is connected, has to stay as it is. With leave, there is a child of
  * vfork first, which ends while a connect of its own is under way. */
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,6 +23,31 @@ static void connected_pair(int pair[2])
 	pair[1] = accept(listener, NULL, NULL);
 	MUST(pair[1] >= 0);
 	close(listener);
+	MUST(fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0);
+}
+
+/* Until it is not writable: what it looks like is a connect that takes long. */
+static long fill(int fd)
+{
+	static const char bytes[65536];
+	ssize_t sent;
+	long sum = 0;
+
+	while ((sent = send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL)) > 0)
+		sum += sent;
+	MUST(errno == EAGAIN);
+	return sum;
+}
+
+static void drain(int fd, long left)
+{
+	static char bytes[65536];
+	ssize_t got;
+
+	for (; left > 0; left -= got) {
+		got = recv(fd, bytes, sizeof(bytes), 0);
+		MUST(got > 0);
+	}
 }
 
 static void vfork_child(int fd, int other)
@@ -57,6 +83,7 @@ static void check_pair(int one, int other)
 	char byte = 'x';
 
 	MUST(write(one, &byte, 1) == 1 && read(other, &byte, 1) == 1);
+	MUST(fcntl(one, F_SETFL, 0) == 0);
 	MUST(write(other, &byte, 1) == 1 && read(one, &byte, 1) == 1);
 	printf("pair works\n");
 	printf("TCP_USER_TIMEOUT %d\n", int_option(one, IPPROTO_TCP, TCP_USER_TIMEOUT));
@@ -78,6 +105,7 @@ int main(int argc, char **argv)
 	struct pollfd nothing = {.fd = -1};
 	char number[12];
 	int pair[2], fd;
+	long filled;
 
 	if (argc == 5)
 		return wait_for_it(atoi(argv[4]));
@@ -104,7 +132,9 @@ int main(int argc, char **argv)
 	else if (strcmp(argv[1], "close") == 0)
 		MUST(syscall(SYS_close, fd) == 0);
 	MUST(dup2(pair[0], fd) == fd);
+	filled = fill(fd);
 	poll(&nothing, 1, 400);
+	drain(pair[1], filled);
 	check_pair(fd, pair[1]);
 	return 0;
 }

@@ -1,6 +1,7 @@
-/* NAME IP PORT [pending]: resolves in a loop while a timer's handler connects, on a non-blocking
+/* NAME IP PORT [pending [both]]: resolves in a loop while a timer's handler connects, on a non-blocking
  * socket if it is to be pending: what is safe in a handler (signal-safety(7) lists connect, poll and
- * getsockopt) must stay so. */
+ * getsockopt) must stay so. With both, the loop itself connects like that, too, and is interrupted
+ * anywhere in it. */
 #include <signal.h>
 
 #include "snippet.h"
@@ -15,24 +16,34 @@ static int flags;
 static int wait_for(int fd)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+	int count;
 
-	return poll(&ready, 1, 10000) == 1 && int_option(fd, SOL_SOCKET, SO_ERROR) == 0 ? 0 : -1;
+	do
+		count = poll(&ready, 1, 10000);
+	while (count < 0 && errno == EINTR);
+	return count == 1 && int_option(fd, SOL_SOCKET, SO_ERROR) == 0 ? 0 : -1;
+}
+
+static int connect_once(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
+	int result = connect_to(fd, &target);
+
+	if (result < 0 && errno == EINPROGRESS)
+		result = wait_for(fd);
+	close(fd);
+	return result;
 }
 
 static void on_alarm(int signal)
 {
 	int saved = errno;
-	int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
-	int result = connect_to(fd, &target);
 
 	(void)signal;
-	if (result < 0 && errno == EINPROGRESS)
-		result = wait_for(fd);
-	if (result == 0)
+	if (connect_once() == 0)
 		connected++;
 	else
 		failed++;
-	close(fd);
 	errno = saved;
 }
 
@@ -40,7 +51,7 @@ int main(int argc, char **argv)
 {
 	struct itimerval timer = {.it_interval.tv_usec = 1000, .it_value.tv_usec = 1000};
 	struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
-	int unresolved = 0;
+	int unresolved = 0, own_failed = 0;
 
 	MUST(argc >= 4);
 	flags = argc > 4 ? SOCK_NONBLOCK : 0;
@@ -54,9 +65,11 @@ int main(int argc, char **argv)
 			unresolved++;
 		else
 			freeaddrinfo(list);
+		if (argc > 5)
+			own_failed += connect_once() != 0;
 	}
 	timer = (struct itimerval){0};
 	setitimer(ITIMER_REAL, &timer, NULL);
-	printf("failed %d\nunresolved %d\n", (int)failed, unresolved);
+	printf("failed %d\nunresolved %d\n", (int)failed + own_failed, unresolved);
 	return 0;
 }

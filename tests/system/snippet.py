@@ -5,6 +5,22 @@ from tests.system.daemon import BUILD, run
 NAME = "svc_a.eas.internal"
 INSTANCES = 4
 
+# Each way to wait for a non-blocking connect: the snippet, and words before IP and PORT.
+POLLS = ["poll", "ppoll", "poll_chk", "ppoll_chk", "select", "pselect", "select_high"]
+EPOLLS = [
+    (call, how)
+    for call in ("wait", "pwait", "pwait2")
+    for how in ("level", "edge", "oneshot", "level,early", "edge,early", "oneshot,early")
+] + [
+    ("wait", how)
+    for how in ("level,duplicate", "edge,duplicate", "oneshot,duplicate", "level,one", "edge,one")
+]
+WAITS = (
+    [("wait_poll", call) for call in POLLS]
+    + [("wait_epoll", call, how) for call, how in EPOLLS]
+    + [("wait_nested",), ("wait_inside",), ("wait_together",)]
+)
+
 
 def snippet(name):
     return BUILD / "tests" / "snippets" / name

@@ -167,11 +167,30 @@ def test_a_second_connect_waits_for_the_first_ones_outcome(loaded, easim):
     assert found == bare("interrupted_twice", *here[0])
 
 
-@pytest.mark.parametrize("how", [[], ["pending"]])
+@pytest.mark.parametrize("how", [[], ["pending"], ["pending", "both"]], ids="-".join)
 def test_connects_in_a_signal_handler(loaded, easim, how):
     here = endpoints(easim)
     easim.kill("svc_a", 0)
     assert loaded("signal_connect", NAME, *here[0], *how) == ["failed 0", "unresolved 0"]
+
+
+# Other threads.
+
+
+@pytest.mark.parametrize("call", ["poll", "recv", "send", "connect"])
+@pytest.mark.parametrize("fault", ["kill", "blackhole"])
+def test_a_thread_that_is_blocked_on_the_socket_stops_nothing(loaded, easim, call, fault):
+    """What its own call says is a limit that libcrowfly(7) states; it ends in any case."""
+    here = endpoints(easim)
+    usual = bare("blocked_beside", call, *here[0])
+    assert usual[0] == "connect 0"
+    getattr(easim, fault)("svc_a", 0)
+    found = loaded("blocked_beside", call, *here[0])
+    assert peer_of(found) in here[1:]
+    assert without_peer(found) == without_peer(usual)
+    for index in range(INSTANCES):
+        easim.kill("svc_a", index)
+    assert loaded("blocked_beside", "poll", *here[0]) == bare("blocked_beside", "poll", *here[0])
 
 
 # Non-blocking connects.

@@ -9,6 +9,7 @@ from tests.system.daemon import BUILD, run
 from tests.system.snippet import (
     INSTANCES,
     UNDER_ASAN,
+    WAITS,
     bare,
     endpoints,
     lines,
@@ -17,20 +18,6 @@ from tests.system.snippet import (
     without_peer,
 )
 
-POLLS = ["poll", "ppoll", "poll_chk", "ppoll_chk", "select", "pselect", "select_high"]
-EPOLLS = [
-    (call, how)
-    for call in ("wait", "pwait", "pwait2")
-    for how in ("level", "edge", "oneshot", "level,early", "edge,early", "oneshot,early")
-] + [
-    ("wait", how)
-    for how in ("level,duplicate", "edge,duplicate", "oneshot,duplicate", "level,one", "edge,one")
-]
-WAITS = (
-    [("wait_poll", call) for call in POLLS]
-    + [("wait_epoll", call, how) for call, how in EPOLLS]
-    + [("wait_nested",), ("wait_inside",)]
-)
 FAULTS = ["kill", "blackhole"]
 
 
@@ -93,6 +80,19 @@ def test_the_first_error_is_the_one_that_is_told(loaded, easim, wait):
     found = loaded(*wait, *here[0])
     assert "error ETIMEDOUT" in found
     assert "error again 0" in found
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_who_asks_for_the_error_meanwhile_sees_no_trace_of_a_reset(loaded, easim, fault):
+    """ECONNRESET is what a reset leaves until the next connect(), ECONNABORTED what is left where
+    there was none."""
+    here = endpoints(easim)
+    usual = bare("wait_asked", *here[0])
+    break_(easim, fault, 0)
+    for _ in range(10):
+        found = loaded("wait_asked", *here[0])
+        assert peer_of(found) in here[1:]
+        assert without_peer(found) == without_peer(usual)
 
 
 # Time.
