@@ -30,7 +30,7 @@ static bool decide_by(enum crow_current_age age, const struct crow_target *asked
 	crow_decide(view.image, asked, crow_names_recent(), out);
 	if (out->count > 0 && out->drawn == 0 && age == CROW_CURRENT_TICK)
 		crow_decide_first(view.image, asked,
-				  crow_current_next_point(&view, CROW_CURRENT_CONNECTS), out);
+				  crow_current_next_point(&view, CROW_CURRENT_FIRSTS), out);
 	crow_current_leave(&view);
 	return out->count > 0;
 }

@@ -355,7 +355,7 @@ static CROW_APART void draw_others(struct crow_course *course)
 
 	if (crow_current_enter(&view, CROW_CURRENT_TICK)) {
 		crow_decide_others(view.image, &course->asked,
-				   crow_current_next_point(&view, CROW_CURRENT_CONNECTS), decision);
+				   crow_current_next_point(&view, CROW_CURRENT_OTHERS), decision);
 		crow_current_leave(&view);
 	}
 	decision->count = decision->drawn;

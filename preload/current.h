@@ -60,8 +60,11 @@ void crow_current_leave(const struct crow_current *view);
 
 /* The next point of one of this process's sequences of picks, which start at random, and anew in a
  * child. A sequence is even only for who takes all of it (resolver/pick.h): the look-ups of a service
- * have one, or share it where services are many; connects have their own. */
-#define CROW_CURRENT_CONNECTS UINT32_MAX
+ * have one, or share it where services are many; connects have two. Points for the others are taken
+ * where a first has failed: of the same sequence, they would be those that follow a dead instance's
+ * points, always, and the instances there would hardly ever be first. */
+#define CROW_CURRENT_FIRSTS UINT32_MAX
+#define CROW_CURRENT_OTHERS (UINT32_MAX - 1)
 uint64_t crow_current_next_point(const struct crow_current *view, uint32_t service_or_connects);
 
 #endif

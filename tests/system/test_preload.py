@@ -150,6 +150,23 @@ def test_survivors_share_what_a_dead_instance_leaves(running, preload, easim):
     assert_fair(result["served"], survivors, slack=60)
 
 
+def test_survivors_share_what_connects_to_a_drained_instance_bring(running, preload, easim):
+    drained = easim.instances("svc_a")[0]
+    for index, weight in enumerate([0, 100, 100, 100]):
+        easim.set_weight("svc_a", index, weight)
+    wanted = [0, 100, 100, 100]
+    eventually(lambda: sorted(running.instances("svc_a").values()) == wanted)
+    running.kill()  # it would find out who is dead
+    easim.kill("svc_a", 1)
+    probe = preload.probe()
+    reached = collections.Counter(
+        probe.connect(ip=drained["ip"], port=drained["port"])[0] for _ in range(600)
+    )
+    survivors = {(instance["ip"], instance["port"]): 1 for instance in easim.instances("svc_a")[2:]}
+    # 200 of these are picked anew; five standard deviations, had they been picked by dice.
+    assert_fair(reached, survivors, slack=35)
+
+
 def test_curl_of_a_killed_instance(running, preload, easim):
     easim.kill("svc_a", 0)
     easim.kill("svc_a", 1)

@@ -288,8 +288,9 @@ static void test_each_service_has_its_own_sequence(void **state)
 	assert_true(crow_current_enter(&reader, CROW_CURRENT_NOW));
 	point = crow_current_next_point(&reader, 5);
 	crow_current_next_point(&reader, 6);
-	crow_current_next_point(&reader, 62);
-	crow_current_next_point(&reader, CROW_CURRENT_CONNECTS);
+	crow_current_next_point(&reader, 61);
+	crow_current_next_point(&reader, CROW_CURRENT_FIRSTS);
+	crow_current_next_point(&reader, CROW_CURRENT_OTHERS);
 	assert_int_equal(crow_current_next_point(&reader, 5), point + crow_pick_point(1));
 	crow_current_leave(&reader);
 }
