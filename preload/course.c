@@ -114,6 +114,14 @@ static bool is_barred(const struct crow_course *course, int error)
 	       crow_addr_is_v4(&current_target(course)->addr) && !crow_fd_is_dual_stack(course->fd);
 }
 
+/* SO_SNDTIMEO ran out, and neither we have set it nor was it asked for: with one instance, say. So it
+ * is the application's, and ends the whole. */
+static bool is_unknown_timeout(const struct crow_course *course, int error)
+{
+	return !course->attempt.nonblocking && course->set_timeout_ns == 0 &&
+	       (error == EINPROGRESS || error == EALREADY);
+}
+
 /* What an error means depends on whether the socket waits. */
 static void check_guess(struct crow_course *course)
 {
@@ -133,7 +141,7 @@ static struct crow_event event_of(struct crow_course *course, enum crow_action_k
 		check_guess(course);
 	if (course->attempt.nonblocking && error == EINPROGRESS)
 		return (struct crow_event){.kind = CROW_EVENT_BEGUN};
-	if (is_barred(course, error))
+	if (is_barred(course, error) || is_unknown_timeout(course, error))
 		return (struct crow_event){.kind = CROW_EVENT_BARRED, .error = error};
 	/* The first thing that the kernel says of a connect() that it did not begin. */
 	if (!course->attempt.nonblocking && error == EALREADY && action == CROW_DO_CONNECT)

@@ -82,6 +82,14 @@ def test_a_time_out_of_the_application_keeps_its_meaning(loaded, easim, down):
     assert found[0] == "connect EINPROGRESS"
 
 
+def test_a_time_out_of_the_application_ends_the_connect_to_an_only_instance(loaded, easim):
+    easim.blackhole("svc_b", 0)
+    arguments = [*endpoints(easim, "svc_b")[0], "100"]
+    found = loaded("connect_blocking", *arguments)
+    assert found == bare("connect_blocking", *arguments)
+    assert found[0] == "connect EINPROGRESS"
+
+
 def test_a_longer_time_out_of_the_application_leaves_room_for_another(loaded, easim):
     here = endpoints(easim)
     easim.blackhole("svc_a", 0)
