@@ -39,8 +39,9 @@ struct crow_current_set {
 	struct stat seen;  /* the file last looked into, good or not */
 	_Atomic bool good; /* the last file was good; relaxed, a hint */
 
-	/* From a random start, one more with each image, after `current`. Release, acquire: whoever
-	 * sees a version enters its image, or a later one. */
+	/* From a random start, two more with each image; odd while `current` changes, before and
+	 * after. Release, acquire: whoever sees a version enters its image, or a later one, and
+	 * whoever has entered an image sees no version of an earlier one. */
 	_Atomic uint64_t version;
 
 	_Atomic int64_t looked_ns;  /* CLOCK_MONOTONIC_COARSE; relaxed, a hint */
@@ -115,6 +116,7 @@ static void load(struct crow_current_set *set, unsigned other)
 		set->seen = set->copies[other].identity;
 	if (good) {
 		add_to_filter(set, &set->copies[other].image);
+		atomic_fetch_add_explicit(&set->version, 1, memory_order_relaxed);
 		atomic_store(&set->current, other);
 		atomic_fetch_add_explicit(&set->version, 1, memory_order_release);
 	} else {
@@ -174,7 +176,7 @@ static struct crow_current_set *set_new(void)
 	start = random_start();
 	for (uint64_t i = 0; i < SEQUENCES; i++)
 		atomic_init(&set->seqs[i], start + (i << 32)); /* far from each other */
-	atomic_init(&set->version, start);
+	atomic_init(&set->version, start & ~UINT64_C(1));
 	atomic_init(&set->looked_ns, coarse_now_ns());
 	load(set, 1);
 	if (!atomic_load_explicit(&set->good, memory_order_relaxed))
@@ -322,10 +324,12 @@ CROW_HOT uint64_t crow_current_version(enum crow_current_age age)
 {
 	struct crow_current_set *set =
 		root != NULL ? atomic_load_explicit(&root->set, memory_order_acquire) : NULL;
+	uint64_t version;
 
 	if (set == NULL || is_look_due(set, age, coarse_now_ns()))
 		return 0;
-	return atomic_load_explicit(&set->version, memory_order_acquire);
+	version = atomic_load_explicit(&set->version, memory_order_acquire);
+	return (version & 1) == 0 ? version : 0;
 }
 
 bool crow_current_enter(struct crow_current *view, enum crow_current_age age)

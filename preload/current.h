@@ -50,7 +50,7 @@ const char *crow_current_dir(void);
 bool crow_current_may_have(const struct crow_addr *addr);
 
 /* Tells the current image from each that was or will be; 0 = none is as fresh as that, a look is
- * due. */
+ * due, or another one is just becoming current. */
 uint64_t crow_current_version(enum crow_current_age age);
 
 /* Between enter and leave the image stays as it is: microseconds, and no call that may block or be

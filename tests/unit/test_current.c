@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 
 #include "daemon/runtime.h"
 #include "preload/current.h"
+#include "preload/memo.h"
 #include "resolver/pick.h"
 #include "tests/unit/fixture.h"
 
@@ -433,6 +435,64 @@ static void test_threads_signals_and_forks_never_see_a_torn_image(void **state)
 	assert_int_equal(look(CROW_CURRENT_NOW), 20);
 }
 
+#define CIRCLE (IMAGES - 1) /* of images that follow each other again and again */
+
+static atomic_uint loaded, outdated, remembered;
+
+/* As connect() does: what is remembered of the current image, else what that says itself. */
+static unsigned decided(void)
+{
+	struct crow_target asked = {.addr = address(1), .port = 1};
+	struct crow_decision decision = {.is_sole = true, .is_asked = true};
+	uint64_t version = crow_current_version(CROW_CURRENT_ANY);
+
+	if (crow_memo_get(version, &asked, &decision)) {
+		atomic_fetch_add(&remembered, 1);
+		return decision.service;
+	}
+	decision.service = look(CROW_CURRENT_ANY);
+	crow_memo_put(version, &asked, &decision);
+	return decision.service;
+}
+
+static void *decider_thread(void *unused)
+{
+	(void)unused;
+	while (!atomic_load(&stop)) {
+		unsigned first = atomic_load(&loaded);
+		unsigned seen = look(CROW_CURRENT_ANY);
+		unsigned later = (decided() + CIRCLE - seen) % CIRCLE;
+
+		/* Of this circle of images, or it cannot be told from the last. */
+		if (atomic_load(&loaded) - first < CIRCLE / 2 && later > CIRCLE / 2)
+			atomic_fetch_add(&outdated, 1);
+	}
+	return NULL;
+}
+
+/* Who has seen an image is not told what was decided by the one before. */
+static void test_what_is_remembered_is_not_older_than_what_was_seen(void **state)
+{
+	pthread_t threads[THREADS];
+
+	(void)state;
+	atomic_store(&stop, false);
+	publish(1);
+	assert_int_equal(look(CROW_CURRENT_NOW), 1);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, decider_thread, NULL), 0);
+	for (unsigned round = 1; round < 6000 || atomic_load(&remembered) < 6000; round++) {
+		publish(1 + round % CIRCLE);
+		while (look(CROW_CURRENT_NOW) != 1 + round % CIRCLE)
+			sched_yield(); /* a reader is preempted */
+		atomic_store(&loaded, round);
+	}
+	atomic_store(&stop, true);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(atomic_load(&outdated), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_a_child_without_a_file_has_its_parents_image),
 		cmocka_unit_test(test_a_set_given_up_leaves_its_image_to_the_next),
 		cmocka_unit_test(test_threads_signals_and_forks_never_see_a_torn_image),
+		cmocka_unit_test(test_what_is_remembered_is_not_older_than_what_was_seen),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
