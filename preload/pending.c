@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,7 +17,7 @@
 
 /* How often to look again at a slot that another thread holds, after a nap each: a holder that is
  * preempted is away for some 10 ms. 0.15 s in all, which ends if the holder is what this thread's
- * signal handler interrupted. */
+ * signal handler interrupted, beside other threads. */
 #define NAPS_MAX 1000
 #define NAP_NS   100000
 
@@ -150,6 +151,13 @@ static enum state state_of(int slot)
 	return atomic_load_explicit(&table->heads[slot].state, memory_order_acquire);
 }
 
+/* Whether a slot that is held is worth waiting for. Where there is no other thread, its holder is what
+ * this signal handler has interrupted. */
+static bool may_be_let_go(void)
+{
+	return !__libc_single_threaded;
+}
+
 static bool is_socket_of(int fd, int slot)
 {
 	uint64_t cookie;
@@ -162,7 +170,7 @@ static enum state wait_for_holder(int slot)
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
 
-	for (int naps = 0; state_of(slot) == BUSY && naps < NAPS_MAX; naps++)
+	for (int naps = 0; state_of(slot) == BUSY && may_be_let_go() && naps < NAPS_MAX; naps++)
 		nanosleep(&nap, NULL);
 	return state_of(slot);
 }
@@ -309,7 +317,7 @@ static nfds_t list_pending(int *next, struct pollfd *fds, int *slots, bool *busy
 		enum state state = state_of(slot);
 
 		if (state == BUSY) {
-			*busy = true;
+			*busy = may_be_let_go();
 			give_up_if_stuck(head);
 		}
 		if (state != PENDING)
