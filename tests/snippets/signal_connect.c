@@ -70,6 +70,7 @@ int main(int argc, char **argv)
 	}
 	timer = (struct itimerval){0};
 	setitimer(ITIMER_REAL, &timer, NULL);
-	printf("failed %d\nunresolved %d\n", (int)failed + own_failed, unresolved);
+	/* How many there were depends on who was quicker. */
+	printf("failed %s\nunresolved %d\n", failed + own_failed > 0 ? "some" : "none", unresolved);
 	return 0;
 }

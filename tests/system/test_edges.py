@@ -3,6 +3,7 @@ families, and over links slower than its limits."""
 
 import glob
 import os
+import shutil
 import signal
 import socket
 from contextlib import closing
@@ -11,7 +12,7 @@ import pytest
 
 from tests.system import far
 from tests.system.conftest import Preload, loaded_by
-from tests.system.daemon import BUILD, SANITIZED, Daemon, preload_environment, run
+from tests.system.daemon import BUILD, ROOT, SANITIZED, Daemon, preload_environment, run
 from tests.system.snippet import (
     NAME,
     bare,
@@ -74,9 +75,12 @@ JEMALLOC = next(iter(glob.glob("/usr/lib/*/libjemalloc.so.2")), None)
     [
         (["many_threads", NAME, "80", "8", "20"], "failed 0"),
         (["fork_lookup", NAME, "80", "5"], "failures 0"),
+        (["connects", "IP", "PORT", "8", "pending"], "good 8"),
     ],
 )
 def test_beside_another_allocator(running, easim, first, words, good):
+    place = dict(zip(("IP", "PORT"), endpoints(easim)[0], strict=True))
+    words = [place.get(word, word) for word in words]
     easim.kill("svc_a", 0)
     libraries = [str(LIBRARY), JEMALLOC]
     if first == "jemalloc":
@@ -85,6 +89,50 @@ def test_beside_another_allocator(running, easim, first, words, good):
     assert good in lines(preload.run(snippet(words[0]), *words[1:]))
     maps = preload.run("cat", "/proc/self/maps").stdout
     assert "libjemalloc" in maps and "libcrowfly" in maps
+
+
+# Where gcc's runtimes are, and what lets one come behind a preloaded library.
+RUNTIMES = {"address": ("libasan.so", {"ASAN_OPTIONS": "verify_asan_link_order=0"}),
+            "thread": ("libtsan.so", {})}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def sanitized(request, tmp_path_factory):
+    """A program of somebody's that is built with a sanitizer: snippet's path by its name, the runtime,
+    and what behind others it needs."""
+    if SANITIZED:
+        pytest.skip("that build has its own: this is the library as it is shipped")
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    where = tmp_path_factory.mktemp(request.param)
+
+    def build(name):
+        flags = [f"-fsanitize={request.param}", "-D_GNU_SOURCE", f"-I{ROOT}", "-pthread"]
+        source = ROOT / "tests" / "snippets" / f"{name}.c"
+        done = run("gcc", *flags, "-o", where / name, source)
+        assert done.returncode == 0, done.stderr
+        return where / name
+
+    runtime, behind = RUNTIMES[request.param]
+    return build, run("gcc", f"-print-file-name={runtime}").stdout.strip(), behind
+
+
+@pytest.mark.parametrize("words", ["wait_poll poll", "wait_epoll wait edge", "wait_together"])
+def test_beside_a_sanitizer_of_the_programs_own(running, easim, sanitized, words):
+    build, runtime, behind = sanitized
+    name, *words = words.split()
+    program = build(name)
+    here = endpoints(easim)
+    usual = bare(name, *words, *here[0])
+    easim.kill("svc_a", 0)
+    before = Preload(running.runtime_dir, LIBRARY)
+    after = Preload(running.runtime_dir, f"{runtime}:{LIBRARY}")
+    for found in (
+        lines(before.run(program, *words, *here[0], **behind)),
+        lines(after.run(program, *words, *here[0])),
+    ):
+        assert peers_of(found)[0] in here[1:]
+        assert without_peer(found) == without_peer(usual)
 
 
 # Pointers.
