@@ -16,30 +16,31 @@ static void name_upstream(const struct crow_ranking *ranking, size_t upstream,
 	crow_addr_format(&at->addr, at->port, endpoint);
 }
 
-void crow_standing_answered(struct crow_ranking *ranking, size_t upstream, int64_t took_ns)
+static void say(const struct crow_ranking *ranking, size_t upstream, enum crow_log_level level,
+		const char *what)
 {
 	char endpoint[CROW_ENDPOINT_TEXT];
+
+	name_upstream(ranking, upstream, endpoint);
+	crow_log(level, "upstream %s %s", endpoint, what);
+}
+
+void crow_standing_answered(struct crow_ranking *ranking, size_t upstream, int64_t took_ns)
+{
 	bool suspect = crow_ranking_is_suspect(ranking, upstream);
 
 	crow_count(forward_answers);
 	crow_ranking_answered(ranking, upstream, took_ns);
-	if (!suspect)
-		return;
-	name_upstream(ranking, upstream, endpoint);
-	crow_log(CROW_LOG_INFO, "upstream %s answers again", endpoint);
+	if (suspect)
+		say(ranking, upstream, CROW_LOG_INFO, "answers again");
 }
 
 void crow_standing_silent(struct crow_ranking *ranking, size_t upstream, uint64_t name_hash)
 {
-	char endpoint[CROW_ENDPOINT_TEXT];
-
 	crow_count(forward_timeouts);
-	if (!crow_ranking_silent(ranking, upstream, name_hash))
-		return;
-	name_upstream(ranking, upstream, endpoint);
-	crow_log(CROW_LOG_WARNING,
-		 "upstream %s is silent: it is asked last, and once a second, until it answers",
-		 endpoint);
+	if (crow_ranking_silent(ranking, upstream, name_hash))
+		say(ranking, upstream, CROW_LOG_WARNING,
+		    "is silent: it is asked last, and once a second, until it answers");
 }
 
 void crow_standing_unreachable(struct crow_ranking *ranking, size_t upstream,
@@ -91,14 +92,9 @@ void crow_standing_not_asked(struct crow_ranking *ranking, size_t upstream, int 
 
 void crow_standing_looped(struct crow_ranking *ranking, size_t upstream, int64_t now_ns)
 {
-	char endpoint[CROW_ENDPOINT_TEXT];
-
 	crow_count(forward_loops);
-	if (!crow_ranking_looped(ranking, upstream, now_ns))
-		return;
-	name_upstream(ranking, upstream, endpoint);
-	crow_log(CROW_LOG_WARNING,
-		 "upstream %s forwards to crowflyd, which would be a loop: it is not asked; tried "
-		 "again every 5 minutes; see [dns] upstream",
-		 endpoint);
+	if (crow_ranking_looped(ranking, upstream, now_ns))
+		say(ranking, upstream, CROW_LOG_WARNING,
+		    "forwards to crowflyd, which would be a loop: it is not asked; tried again "
+		    "every 5 minutes; see [dns] upstream");
 }
