@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("CROWFLY_BUILD", ROOT / "build")).resolve()
 # A sanitized library needs a sanitized program around it, so under those builds foreign programs
 # (curl, python3) get the plain build's, and the sanitized daemon gets their traffic.
-SANITIZED = any(
-    name in (BUILD / "libcrowfly.so").read_bytes() for name in (b"libasan.so", b"libtsan.so")
-) if (BUILD / "libcrowfly.so").exists() else False
+OWN_LIBRARY = (BUILD / "libcrowfly.so").read_bytes() if (BUILD / "libcrowfly.so").exists() else b""
+UNDER_TSAN = b"libtsan.so" in OWN_LIBRARY
+SANITIZED = UNDER_TSAN or b"libasan.so" in OWN_LIBRARY
 LIBRARY = (ROOT / "build" if SANITIZED else BUILD) / "libcrowfly.so"
 BOUND_S = 20  # for what takes milliseconds on a quiet machine
 
