@@ -187,7 +187,7 @@ static void script_moody(struct server *s, int fd, const char *request)
 {
 	(void)s;
 	(void)request;
-	switch (mood) {
+	switch (atomic_load(&mood)) {
 	case 0:
 		server_answer(fd, "200 OK", "", LIST);
 		break;

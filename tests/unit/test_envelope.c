@@ -104,7 +104,7 @@ static void test_what_host_names_do_not_have_is_hidden(void **state)
 
 	(void)state;
 	assert_int_equal(shown(odd, sizeof(odd) - 1, false, out), QUERY);
-	assert_memory_equal(out + 12, HIDDEN + 12, QUERY - 12);
+	assert_memory_equal(out + 12, &HIDDEN[12], QUERY - 12);
 	assert_true(crow_veil_hide(odd, QUERY));
 	assert_memory_equal(odd, HIDDEN OPT, sizeof(odd) - 1);
 	assert_false(crow_veil_hide(odd, QUERY));
@@ -122,17 +122,17 @@ static void test_a_veil_is_lifted_from_its_own_query(void **state)
 	before = veil;
 	query[1] = 7;
 	crow_veil_lift(&veil, query, sizeof(query) - 1); /* of another id */
-	assert_memory_equal(query + 2, HIDDEN OPT + 2, sizeof(query) - 3);
+	assert_memory_equal(query + 2, &(HIDDEN OPT)[2], sizeof(query) - 3);
 	crow_veil_name(&veil, other, sizeof(other) - 1);
 	assert_memory_equal(&veil, &before, sizeof(veil));
 	crow_veil_name(&veil, query, sizeof(query) - 1);
 	before.next = &veil;
 	crow_veil_lift(&before, query, sizeof(query) - 1);
-	assert_memory_equal(query + 2, ODD OPT + 2, sizeof(query) - 3);
+	assert_memory_equal(query + 2, &(ODD OPT)[2], sizeof(query) - 3);
 	other[0] = 0;
 	other[1] = 7;
 	crow_veil_lift(&before, other, sizeof(other) - 1);
-	assert_memory_equal(other + 2, MESSAGE + 2, sizeof(other) - 3);
+	assert_memory_equal(other + 2, &MESSAGE[2], sizeof(other) - 3);
 }
 
 static void test_veils_are_lifted_from_frames(void **state)
@@ -221,7 +221,7 @@ static void test_frames_in_pieces(void **state)
 
 	for (size_t i = 0; i < sizeof(FRAME) - 1; i++) {
 		assert_nothing_yet(line);
-		say(line, FRAME + i, 1);
+		say(line, &FRAME[i], 1);
 	}
 	assert_shown(line, 1);
 	assert_int_equal(line->stream.reply_size, sizeof(MESSAGE RECORDS) - 1);
