@@ -153,8 +153,9 @@ static bool set_environment(const struct run_options *options)
 	return true;
 }
 
-/* True if CMD may be run with the preload library: nothing but musl's linker stumbles over it. */
-static bool tell_reach(const char *command)
+/* One line of what the library cannot do for CMD; what a file does not tell, to who asked for more.
+ * True if CMD may be run with the preload library: nothing but musl's linker stumbles over it. */
+static bool tell_reach(const char *command, bool verbose)
 {
 	struct crow_program program;
 	const char *reason;
@@ -167,6 +168,12 @@ static bool tell_reach(const char *command)
 			"%s %s: the preload library cannot act in it, so DNS serves it instead "
 			"(crowfly(1), PROGRAMS OUT OF REACH)",
 			program.path, reason);
+	else if (verbose)
+		crow_complain(
+			"%s: connects by io_uring or with TCP fast open, and those in progress "
+			"when they pass to another process by fork, exec or SCM_RIGHTS, are not "
+			"taken elsewhere (libcrowfly(7), LIMITS)",
+			program.path);
 	return program.reach != CROW_REACH_MUSL;
 }
 
@@ -207,7 +214,7 @@ static int main_run(int argc, char **argv)
 	}
 	ready = set_environment(&options);
 	free(options.map);
-	if (!ready || (tell_reach(argv[optind]) && !set_preload()))
+	if (!ready || (tell_reach(argv[optind], options.verbose) && !set_preload()))
 		return CROW_EXIT_FAILED;
 	tell_absence();
 	return become(argv + optind);

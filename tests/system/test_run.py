@@ -52,6 +52,17 @@ def test_options_become_variables(own_library):
     }
 
 
+def test_limits_that_no_file_tells_are_told_who_asks_for_more(own_library):
+    quiet = crowfly_run("--", "true", CROWFLY_DISABLE="1")
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    [line] = crowfly_run("-v", "--", "true", CROWFLY_DISABLE="1").stderr.splitlines()
+    for limit in ("io_uring", "fast open", "fork", "exec", "SCM_RIGHTS", "libcrowfly(7)"):
+        assert limit in line
+    # One line in any case.
+    [line] = crowfly_run("-v", "--", STATIC, "-p", CROWFLY_DISABLE="1").stderr.splitlines()
+    assert "statically linked" in line
+
+
 def test_maps_go_before_what_is_there(own_library):
     assert variables("--map", "a=b", CROWFLY_MAP="a=c")["CROWFLY_MAP"] == "a=b,a=c"
 
