@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.system.daemon import BUILD, ROOT, eventually, run
+from tests.system.daemon import BOUND_S, BUILD, ROOT, eventually, run
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a namespace")
 
@@ -120,15 +120,19 @@ def test_a_daemon_that_died_and_somebody_in_its_place(running, doctor):
     running.kill()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(running.dns)
-        threading.Thread(target=deny_first, args=(other,), daemon=True).start()
+        other.settimeout(BOUND_S)
+        answers = threading.Thread(target=deny_both, args=(other,))
+        answers.start()
         verdict, text = doctor("--service", "svc_b").only("dns")
+        answers.join()
     assert verdict == "fail" and "the answer has no address" in text
 
 
-def deny_first(sock):
-    """Answers NXDOMAIN to the first question."""
-    query, where = sock.recvfrom(512)
-    sock.sendto(query[:2] + b"\x81\x83" + query[4:], where)
+def deny_both(sock):
+    """Answers NXDOMAIN to the question for IPv4 addresses, and to that for IPv6."""
+    for _ in range(2):
+        query, where = sock.recvfrom(512)
+        sock.sendto(query[:2] + b"\x81\x83" + query[4:], where)
 
 
 def test_a_daemon_that_hangs(running, doctor):
