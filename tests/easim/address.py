@@ -7,9 +7,11 @@ a port that was closed on purpose is not taken by somebody else meanwhile.
 
 import errno
 import os
+import random
 import socket
 
 CLAIM_HOST = 254  # no instance gets this host number
+EPHEMERAL = 32768  # ip(7): ip_local_port_range begins there, unless it was set
 CLAIM_PORT = 7077  # below the ephemeral range, so that no outgoing connection sits on it
 
 
@@ -42,18 +44,19 @@ def _claim():
 
 
 def free_port(address):
-    """A port that is free on address for TCP and UDP alike (DNS wants both)."""
+    """A port that is free on address for TCP and UDP alike (DNS wants both). Not one that the kernel
+    gives: a UDP client of anybody's, which is bound to 0.0.0.0, may get the same before it is used."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     while True:
-        with socket.socket(family, socket.SOCK_STREAM) as tcp:
-            tcp.bind((address, 0))
-            port = tcp.getsockname()[1]
-            with socket.socket(family, socket.SOCK_DGRAM) as udp:
-                try:
-                    udp.bind((address, port))
-                except OSError:
-                    continue
+        port = random.randrange(10000, EPHEMERAL)
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(family, kind) as sock:
+                    sock.bind((address, port))
             return port
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
 
 
 def can_bind(address, port):
