@@ -35,17 +35,18 @@ static bool decide_by(enum crow_current_age age, const struct crow_target *asked
 	return out->count > 0;
 }
 
-/* version: of the current image, 0 = it is older than this tick. An address that only looks like ours
- * is known by that one, too: no other is looked for. For one that is, the look-up that it came from
- * looked for a new file as a rule. */
+/* version: of the current image, 0 = it is older than this tick, or just changes. An address that only
+ * looks like ours is known by that one, too: no other is looked for. For one that is, the look-up that
+ * it came from looked for a new file as a rule. */
 static __attribute__((noinline)) bool decide_anew(uint64_t version, const struct crow_target *asked,
 						  struct crow_decision *out)
 {
-	if (version == 0 && !decide_by(CROW_CURRENT_ANY, asked, out))
-		return false;
-	/* Before the look into the image: one that comes between has another version. */
-	if (version == 0)
+	if (version == 0) {
+		if (!decide_by(CROW_CURRENT_ANY, asked, out))
+			return false;
+		/* Before the look into the image: one that comes between has another version. */
 		version = crow_current_version(CROW_CURRENT_ANY);
+	}
 	if (!decide_by(CROW_CURRENT_TICK, asked, out))
 		return false;
 	crow_memo_put(version, asked, out);

@@ -1,13 +1,6 @@
 #include "preload/decide.h"
 
-#include <netinet/in.h>
-#include <string.h>
-
 #include "resolver/pick.h"
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
 
 static uint64_t key_of(const struct crow_image *img, const struct crow_owner *owner)
 {
