@@ -56,7 +56,7 @@ class Link:
 
 
 def main(delay_ms, command):
-    link = Link(int(delay_ms) / 1000)
+    link = Link(float(delay_ms) / 1000)
     with socket.create_server((OWN, PORT), backlog=100) as server:
         server.setblocking(False)
         process = subprocess.Popen(command)

@@ -421,6 +421,16 @@ def test_cancelled_threads_leave_nothing(loaded, easim, fault):
     assert loaded("cancel", *here[0], NAME) == ["look-up 0", "descriptors kept"]
 
 
+def test_cancelled_threads_leave_nothing_pending(loaded, easim):
+    """More of them than the table of pending connects has room for: a later one is still moved on."""
+    here = endpoints(easim)
+    easim.kill("svc_a", 0)
+    *connected, lookup, descriptors = loaded("cancel", *here[0], NAME, "pending")
+    assert connected[:2] == ["connect EINPROGRESS", "error 0"]
+    assert peer_of(connected) in here[1:]
+    assert (lookup, descriptors) == ("look-up 0", "descriptors kept")
+
+
 def test_closed_and_exhausted_descriptors(loaded):
     assert loaded("closefrom", NAME, "80") == [
         "closed look-up 0", "closed connect 0", "read close",
