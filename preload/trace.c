@@ -69,17 +69,44 @@ static const char *digits_of(int64_t value, char out[DIGITS])
 	return at;
 }
 
+/* Those that move a connect on; without strerror(), which is not for signal handlers. NULL: some other
+ * one that came by packet. */
+static const char *reason_of(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+		return "refused";
+	case ECONNRESET:
+		return "reset";
+	case ETIMEDOUT:
+		return "no answer";
+	case EHOSTUNREACH:
+		return "host unreachable";
+	case EHOSTDOWN:
+		return "host down";
+	case ENETUNREACH:
+		return "network unreachable";
+	case ENETDOWN:
+		return "network down";
+	default:
+		return NULL;
+	}
+}
+
 void crow_trace_redirect(const char *service, struct crow_trace_place from, int error,
 			 int64_t elapsed_ns, struct crow_trace_place to)
 {
 	char number[DIGITS], ms[DIGITS], tenth[DIGITS], here[CROW_ENDPOINT_TEXT],
 		there[CROW_ENDPOINT_TEXT];
+	const char *reason = reason_of(error);
 
 	if (!crow_trace_is_on(CROW_TRACE_INFO))
 		return;
 	crow_addr_format(from.addr, from.port, here);
 	crow_addr_format(to.addr, to.port, there);
-	crow_trace(CROW_TRACE_INFO, "cannot reach ", here, " of ", service, " (errno ",
-		   digits_of(error, number), " after ", digits_of(elapsed_ns / 1000000, ms), ".",
+	crow_trace(CROW_TRACE_INFO, "cannot reach ", here, " of ", service,
+		   reason != NULL ? " (" : " (errno ",
+		   reason != NULL ? reason : digits_of(error, number), " after ",
+		   digits_of(elapsed_ns / 1000000, ms), ".",
 		   digits_of(elapsed_ns / 100000 % 10, tenth), " ms), trying ", there, NULL);
 }

@@ -18,7 +18,7 @@ bool crow_trace_is_on(enum crow_trace_level level);
  * 400 bytes is cut. */
 void crow_trace(enum crow_trace_level level, ...) __attribute__((sentinel));
 
-/* "cannot reach 10.0.0.1:80 of SERVICE (errno 111 after 0.2 ms), trying 10.0.0.2:80", at level
+/* "cannot reach 10.0.0.1:80 of SERVICE (refused after 0.2 ms), trying 10.0.0.2:80", at level
  * info. */
 struct crow_trace_place {
 	const struct crow_addr *addr;

@@ -209,12 +209,13 @@ def test_no_request_is_seen_twice(loaded, easim):
     assert sum(easim.requests("svc_a")) == 64
 
 
-def test_a_redirect_says_why_and_how_long(running, easim):
+@pytest.mark.parametrize(("fault", "why"), [("kill", "refused"), ("blackhole", "no answer")])
+def test_a_redirect_says_why_and_how_long(running, easim, fault, why):
     here = endpoints(easim)
-    easim.kill("svc_a", 0)
+    break_(easim, fault, 0)
     preload = Preload(running.runtime_dir, BUILD / "libcrowfly.so")
     done = preload.run(snippet("wait_poll"), "poll", *here[0], CROWFLY_LOG="info")
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"crowfly: cannot reach {':'.join(here[0])} of svc_a (errno 111 after ")
+    assert line.startswith(f"crowfly: cannot reach {':'.join(here[0])} of svc_a ({why} after ")
     assert line.split(" ms), trying ")[1] in [":".join(where) for where in here[1:]]
     assert run(snippet("wait_poll"), "poll", *here[1]).stderr == ""
