@@ -76,7 +76,7 @@ class Tree:
 
     def __init__(self, top, build):
         self.top, self.build = top, build
-        self.nm = defaultdict(lambda: (set(), set()))
+        self.table = defaultdict(lambda: (set(), set()))
         self.sources = sorted(p.relative_to(top) for d in LAYERS for p in (top / d).rglob("*.[ch]"))
         self.objects = sorted(p.relative_to(build) for d in LAYERS
                               for p in (build / d).rglob("*.o")
@@ -89,18 +89,20 @@ class Tree:
 
     def symbols(self, obj):
         """(defined, undefined) global symbols of an object."""
-        if not self.nm:
+        if not self.table:
             self.read_symbols()
-        return self.nm[str(obj)]
+        return self.table[str(obj)]
 
     def read_symbols(self):
-        """All objects by one nm: hundreds of them would take longer than the build."""
-        paths = [str(self.build / obj) for obj in self.objects]
-        for line in lines_of("nm", "-gA", *paths):
-            path, rest = line.split(":", 1)
-            kind, name = rest.split()[-2:]
-            pair = self.nm[str(Path(path).relative_to(self.build))]
-            pair[kind in "Uwv"].add(name)
+        """All objects by one readelf: hundreds of them would take longer than the build. Not by nm,
+        which reads what is kept for the linker's optimizer instead: malloc() is not listed there."""
+        pair = None
+        for line in lines_of("readelf", "-sW", *(self.build / obj for obj in self.objects)):
+            words = line.split()
+            if words[:1] == ["File:"]:
+                pair = self.table[str(Path(words[1]).relative_to(self.build))]
+            elif len(words) == 8 and words[4] in ("GLOBAL", "WEAK"):
+                pair[words[6] == "UND"].add(words[7])
 
     def text(self, source):
         return (self.top / source).read_text()
