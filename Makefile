@@ -84,7 +84,7 @@ $(BUILD)/libcrowfly-cli.a: $(filter-out $(BUILD)/cli/main.o,$(CLI))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 LINK = $(if $(Q),@echo "  LD    $@";) mkdir -p $(@D) && $(CC) $(LDFLAGS) \
-       $(if $(filter $(PROGRAMS),$@),$(LTO),-fno-lto) -o $@ $(filter %.o %.a,$^)
+       $(or $(if $(filter $(PROGRAMS),$@),$(LTO)),-fno-lto) -o $@ $(filter %.o %.a,$^)
 
 $(BUILD)/crowflyd: $(BUILD)/daemon/main.o $(BUILD)/libcrowfly-daemon.a $(BUILD)/libcrowfly-resolver.a
 	$(LINK) $(LIBS_daemon)
