@@ -229,10 +229,10 @@ def connects(daemon, *arguments):
     return {line.split()[0]: float(line.split()[1]) for line in lines.splitlines()}
 
 
-def quietest(runs, bare="bare"):
+def quietest(runs):
     """Of runs of the same, the one in which the neighbours of this machine disturbed least: told by
     the calls without the library alone, so that it is no choice in favour of the ones with it."""
-    return min(runs, key=lambda found: found[bare])
+    return min(runs, key=lambda found: found["bare"])
 
 
 def bench_connect(report):

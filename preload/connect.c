@@ -137,7 +137,7 @@ static CROW_APART void widen(struct crow_course *course)
 {
 	struct crow_decision *decision = &course->decision;
 
-	if (decision->mapped > 0 && !crow_fd_is_dual_stack(course->fd))
+	if (!crow_fd_is_dual_stack(course->fd))
 		decision->mapped = 0;
 	decision->count += decision->mapped;
 }

@@ -36,6 +36,7 @@ void crow_course_init(struct crow_course *course, int fd, const struct sockaddr 
 	course->own_timeout = (struct timeval){0};
 	course->own_timeout_ns = course->set_timeout_ns = 0;
 	course->has_options = false;
+	/* Once more, not handed on: so connect() jumps here, and leaves no frame to return to. */
 	crow_addr_from_sockaddr(addr, len, &course->asked.addr, &course->asked.port);
 }
 

@@ -259,12 +259,13 @@ static struct crow_current_set *refresh(struct crow_current_set *set, int64_t no
 	return successor != NULL ? successor : set;
 }
 
-static bool is_look_due(const struct crow_current_set *set, enum crow_current_age age, int64_t now)
+static bool is_look_due(const struct crow_current_set *set, enum crow_current_age age)
 {
-	int64_t elapsed = now - atomic_load_explicit(&set->looked_ns, memory_order_relaxed);
+	int64_t elapsed;
 
 	if (age == CROW_CURRENT_ANY)
 		return false;
+	elapsed = coarse_now_ns() - atomic_load_explicit(&set->looked_ns, memory_order_relaxed);
 	if (age != CROW_CURRENT_SECOND && atomic_load_explicit(&set->good, memory_order_relaxed))
 		return age == CROW_CURRENT_NOW || elapsed > 0;
 	return elapsed >= SECOND_NS;
@@ -274,19 +275,15 @@ static bool is_look_due(const struct crow_current_set *set, enum crow_current_ag
 static inline struct crow_current_set *fresh_set(enum crow_current_age age)
 {
 	struct crow_current_set *set;
-	int64_t now;
 	int saved;
 
 	if (root == NULL)
 		return NULL;
 	set = atomic_load_explicit(&root->set, memory_order_acquire);
-	if (age == CROW_CURRENT_ANY && set != NULL)
-		return set; /* not even a clock is asked */
-	now = coarse_now_ns();
-	if (__builtin_expect(set != NULL && !is_look_due(set, age, now), 1))
+	if (__builtin_expect(set != NULL && !is_look_due(set, age), 1))
 		return set;
 	saved = errno;
-	set = set != NULL ? refresh(set, now) : replace_set(NULL);
+	set = set != NULL ? refresh(set, coarse_now_ns()) : replace_set(NULL);
 	errno = saved;
 	return set;
 }
@@ -326,7 +323,7 @@ CROW_HOT uint64_t crow_current_version(enum crow_current_age age)
 		root != NULL ? atomic_load_explicit(&root->set, memory_order_acquire) : NULL;
 	uint64_t version;
 
-	if (set == NULL || is_look_due(set, age, coarse_now_ns()))
+	if (set == NULL || is_look_due(set, age))
 		return 0;
 	version = atomic_load_explicit(&set->version, memory_order_acquire);
 	return (version & 1) == 0 ? version : 0;

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #include "preload/interest.h"
+#include "preload/path.h"
 #include "preload/real.h"
 #include "preload/vigil.h"
 
@@ -22,7 +23,7 @@ struct call {
 	const sigset_t *mask;
 };
 
-static inline __attribute__((always_inline)) int real_ms(const struct call *call, int timeout_ms)
+static CROW_INLINE int real_ms(const struct call *call, int timeout_ms)
 {
 	if (call->form == WAIT)
 		return crow_real_epoll_wait(call->epfd, call->events, call->max, timeout_ms);
@@ -160,7 +161,7 @@ static __attribute__((noinline)) int doubt(struct call call, uint64_t activity, 
 	return go_on(&call, &vigil, ready);
 }
 
-static inline __attribute__((always_inline)) int wait_ms(struct call call, int timeout_ms)
+static CROW_INLINE int wait_ms(struct call call, int timeout_ms)
 {
 	uint64_t activity = crow_pending_activity();
 	int64_t started_ns;

@@ -7,14 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "preload/seqlock.h"
+
 /* 24 KiB, touched only as far as it is used. */
 #define ENTRIES 1024
 
-/* A writer makes seq odd, writes, and makes it even again; who finds it odd, or changed after
- * reading, has read nothing. Each field is released after seq was made odd, and acquired before
- * seq is read again. */
 struct entry {
-	_Atomic uint32_t seq;
+	struct crow_seqlock lock;
 	_Atomic uint32_t events;
 	_Atomic uint64_t key; /* 0 = none */
 	_Atomic uint64_t data;
@@ -36,17 +35,12 @@ static struct entry *entry_of(int epfd, int fd)
 
 static void write_entry(struct entry *entry, uint64_t key, uint32_t events, uint64_t data)
 {
-	uint32_t seq = atomic_load_explicit(&entry->seq, memory_order_relaxed);
-
-	/* Somebody else writes: one of the two is lost. */
-	if ((seq & 1) != 0 ||
-	    !atomic_compare_exchange_strong_explicit(&entry->seq, &seq, seq + 1,
-						     memory_order_acq_rel, memory_order_relaxed))
+	if (!crow_seqlock_write_begin(&entry->lock))
 		return;
 	atomic_store_explicit(&entry->key, key, memory_order_release);
 	atomic_store_explicit(&entry->events, events, memory_order_release);
 	atomic_store_explicit(&entry->data, data, memory_order_release);
-	atomic_store_explicit(&entry->seq, seq + 2, memory_order_release);
+	crow_seqlock_write_end(&entry->lock);
 }
 
 void crow_interest_record(int epfd, int op, int fd, uint32_t events, uint64_t data)
@@ -63,14 +57,13 @@ void crow_interest_record(int epfd, int op, int fd, uint32_t events, uint64_t da
 bool crow_interest_recall(int epfd, int fd, struct crow_interest *out)
 {
 	struct entry *entry = entry_of(epfd, fd);
-	uint32_t seq = atomic_load_explicit(&entry->seq, memory_order_acquire);
+	uint32_t begun = crow_seqlock_read_begin(&entry->lock);
 	uint64_t key = atomic_load_explicit(&entry->key, memory_order_acquire);
 
 	out->fd = fd;
 	out->events = atomic_load_explicit(&entry->events, memory_order_acquire);
 	out->data = atomic_load_explicit(&entry->data, memory_order_acquire);
-	return (seq & 1) == 0 && key == key_of(epfd, fd) &&
-	       atomic_load_explicit(&entry->seq, memory_order_relaxed) == seq;
+	return key == key_of(epfd, fd) && crow_seqlock_read_end(&entry->lock, begun);
 }
 
 /* The kernel's list. */

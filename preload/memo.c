@@ -3,14 +3,12 @@
 #include <stdatomic.h>
 
 #include "preload/path.h"
+#include "preload/seqlock.h"
 
 #define ENTRIES 64
 
-/* A writer makes seq odd, writes, and makes it even again; who finds it odd, or changed after reading,
- * has read nothing. Each field is released after seq was made odd, and acquired before seq is read
- * again. In 64 bytes, as one place of memory. */
 struct entry {
-	_Alignas(64) _Atomic uint32_t seq;
+	_Alignas(64) struct crow_seqlock lock; /* 64 bytes: one place of memory */
 	_Atomic uint32_t attempt_timeout_ms;
 	_Atomic uint64_t version; /* 0 = none */
 	_Atomic uint64_t addr[2];
@@ -45,7 +43,7 @@ CROW_HOT bool crow_memo_get(uint64_t version, const struct crow_target *asked,
 			    struct crow_decision *out)
 {
 	struct entry *entry = entry_of(asked);
-	uint32_t seq = atomic_load_explicit(&entry->seq, memory_order_acquire);
+	uint32_t begun = crow_seqlock_read_begin(&entry->lock);
 	uint64_t place = get64(&entry->place);
 	uint64_t words[2];
 
@@ -63,7 +61,7 @@ CROW_HOT bool crow_memo_get(uint64_t version, const struct crow_target *asked,
 	out->is_sole = out->is_asked = true;
 	out->drawn = 1;
 	out->targets[0] = *asked;
-	return (seq & 1) == 0 && atomic_load_explicit(&entry->seq, memory_order_relaxed) == seq;
+	return crow_seqlock_read_end(&entry->lock, begun);
 }
 
 static void write_entry(struct entry *entry, uint64_t version, const struct crow_target *asked,
@@ -85,12 +83,9 @@ void crow_memo_put(uint64_t version, const struct crow_target *asked,
 		   const struct crow_decision *decision)
 {
 	struct entry *entry = entry_of(asked);
-	uint32_t seq = atomic_load_explicit(&entry->seq, memory_order_relaxed);
-
-	if (version == 0 || !decision->is_sole || !decision->is_asked || (seq & 1) != 0 ||
-	    !atomic_compare_exchange_strong_explicit(&entry->seq, &seq, seq + 1,
-						     memory_order_acq_rel, memory_order_relaxed))
+	if (version == 0 || !decision->is_sole || !decision->is_asked ||
+	    !crow_seqlock_write_begin(&entry->lock))
 		return;
 	write_entry(entry, version, asked, decision);
-	atomic_store_explicit(&entry->seq, seq + 2, memory_order_release);
+	crow_seqlock_write_end(&entry->lock);
 }

@@ -4,6 +4,7 @@
  */
 #include <poll.h>
 
+#include "preload/path.h"
 #include "preload/real.h"
 #include "preload/vigil.h"
 
@@ -17,15 +18,14 @@ struct call {
 	size_t size;
 };
 
-static inline __attribute__((always_inline)) int real_ms(const struct call *call, int timeout_ms)
+static CROW_INLINE int real_ms(const struct call *call, int timeout_ms)
 {
 	if (call->form == POLL)
 		return crow_real_poll(call->fds, call->count, timeout_ms);
 	return crow_real_poll_chk(call->fds, call->count, timeout_ms, call->size);
 }
 
-static inline __attribute__((always_inline)) int real_timespec(const struct call *call,
-							       const struct timespec *timeout)
+static CROW_INLINE int real_timespec(const struct call *call, const struct timespec *timeout)
 {
 	if (call->form == PPOLL)
 		return crow_real_ppoll(call->fds, call->count, timeout, call->mask);
@@ -75,7 +75,7 @@ static __attribute__((noinline)) int doubt(struct call call, uint64_t activity, 
 	return go_on(&call, &vigil, ready);
 }
 
-static inline __attribute__((always_inline)) int poll_ms(struct call call, int timeout_ms)
+static CROW_INLINE int poll_ms(struct call call, int timeout_ms)
 {
 	uint64_t activity = crow_pending_activity();
 	int64_t started_ns;
@@ -92,8 +92,7 @@ static inline __attribute__((always_inline)) int poll_ms(struct call call, int t
 	return doubt(call, activity, started_ns, crow_vigil_ns_of_ms(timeout_ms), ready);
 }
 
-static inline __attribute__((always_inline)) int poll_timespec(struct call call,
-							       const struct timespec *timeout)
+static CROW_INLINE int poll_timespec(struct call call, const struct timespec *timeout)
 {
 	uint64_t activity = crow_pending_activity();
 	int64_t started_ns;

@@ -100,8 +100,6 @@ void crow_trace_redirect(const char *service, struct crow_trace_place from, int 
 		there[CROW_ENDPOINT_TEXT];
 	const char *reason = reason_of(error);
 
-	if (!crow_trace_is_on(CROW_TRACE_INFO))
-		return;
 	crow_addr_format(from.addr, from.port, here);
 	crow_addr_format(to.addr, to.port, there);
 	crow_trace(CROW_TRACE_INFO, "cannot reach ", here, " of ", service,
