@@ -292,27 +292,24 @@ def as_nobody(*arguments):
     return run(*nobody, BUILD / "crowfly", *arguments)
 
 
-@needs_root
-@pytest.mark.parametrize("command", [["status"], ["lookup", NAME]], ids=["status", "lookup"])
-def test_a_snapshot_that_is_closed_to_this_user(running, command):
-    snapshot = running.runtime_dir / "snapshot"
-    snapshot.chmod(0o600)
-    running.directory.chmod(0o755)
-    done = as_nobody(*command, "--runtime-dir", running.runtime_dir)
-    assert done.returncode == 1
-    assert f"this user may not read {snapshot} (root's, mode 0600)" in done.stderr
-    assert "chmod 644" in done.stderr
+CLOSED = {
+    "snapshot": (0o600, "may not read {}/snapshot (root's, mode 0600)", "chmod 644"),
+    "directory": (0o750, "may not look into {} (root's, mode 0750)", "chmod 755"),
+}
 
 
 @needs_root
+@pytest.mark.parametrize("closed", CLOSED)
 @pytest.mark.parametrize("command", [["status"], ["lookup", NAME]], ids=["status", "lookup"])
-def test_a_directory_that_is_closed_to_this_user(running, command):
-    running.runtime_dir.chmod(0o750)
+def test_what_is_closed_to_this_user(running, command, closed):
+    mode, sentence, remedy = CLOSED[closed]
+    there = running.runtime_dir
+    (there / "snapshot" if closed == "snapshot" else there).chmod(mode)
     running.directory.chmod(0o755)
-    done = as_nobody(*command, "--runtime-dir", running.runtime_dir)
+    done = as_nobody(*command, "--runtime-dir", there)
     assert done.returncode == 1
-    assert f"this user may not look into {running.runtime_dir} (root's, mode 0750)" in done.stderr
-    assert "chmod 755" in done.stderr
+    assert f"this user {sentence.format(there)}" in done.stderr
+    assert remedy in done.stderr
 
 
 @needs_root
