@@ -40,28 +40,35 @@ static int wait_for(const struct call *call, int64_t ns)
 				      crow_vigil_timespec(ns, &ts), call->mask);
 }
 
-static bool is_hangup(const struct epoll_event *event)
+/* A connect that failed is hung up. One that fails just now, or that was reset and begins anew, may
+ * show its error alone: tcp_poll() reads the state first and the error last, without the socket's
+ * lock, and tcp_connect_init() wipes the error when the state is SYN_SENT already. What is writable
+ * beside an error has connected (MSG_ERRQUEUE). */
+static bool may_be_failure(const struct epoll_event *event)
 {
-	return (event->events & EPOLLHUP) != 0;
+	return (event->events & EPOLLHUP) != 0 ||
+	       (event->events & (EPOLLERR | EPOLLOUT)) == EPOLLERR;
 }
 
 static bool shows_failure(const struct call *call, int ready)
 {
 	for (int i = 0; i < ready; i++)
-		if (is_hangup(&call->events[i]))
+		if (may_be_failure(&call->events[i]))
 			return true;
 	return false;
 }
 
 /* What the program waits for is in the record; or, after an event that has disarmed it, in that
- * event: a failed connect is readable, writable and hung up (tcp_poll). The bits of poll() are the
- * same. */
+ * event: a failed connect is readable, writable and hung up (tcp_poll); or shows its error alone, and
+ * who waits for a connect waits until it is writable. The bits of poll() are the same. */
 static short wanted(const struct crow_interest *interest, const struct epoll_event *event)
 {
 	uint32_t events = interest->events & ~(uint32_t)FLAGS;
 
 	if (events == 0)
 		events = event->events & ~(uint32_t)(EPOLLERR | EPOLLHUP);
+	if (events == 0)
+		events = EPOLLOUT;
 	return (short)(events & 0x7fff);
 }
 
@@ -103,7 +110,8 @@ static int take_out(const struct call *call, const struct crow_vigil *vigil, int
 
 	for (int i = 0; i < ready; i++) {
 		struct epoll_event event = call->events[i];
-		int fd = is_hangup(&event) ? find(call->epfd, fds, count, &event, &interest) : -1;
+		int fd = may_be_failure(&event) ? find(call->epfd, fds, count, &event, &interest)
+						: -1;
 
 		if (fd >= 0)
 			event.events = (uint16_t)crow_pending_hangup(fd, wanted(&interest, &event));

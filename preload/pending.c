@@ -31,7 +31,7 @@
 /* Where the activity counts. */
 #define ONE_PENDING UINT64_C(1)
 #define ONE_SETTLED (UINT64_C(1) << 16)
-#define ONE_CLAIM   (UINT64_C(1) << 32)
+#define ONE_CHANGE  (UINT64_C(1) << 32)
 
 enum state {
 	FREE,
@@ -43,11 +43,11 @@ enum state {
 
 /* What others than the holder look at; each is a hint until the slot is held. */
 struct head {
-	_Atomic uint32_t state; /* who changes it to BUSY holds the slot (acquire, release) */
-	_Atomic int fd;         /* holder; relaxed */
-	_Atomic int64_t limit;  /* when the attempt's limit runs out, 0 = none; holder, relaxed */
-	_Atomic int64_t held;   /* since when; holder, relaxed */
-	_Atomic uint32_t claim; /* the count of claims by then; holder, relaxed */
+	_Atomic uint32_t state;  /* who changes it to BUSY holds the slot (acquire, release) */
+	_Atomic int fd;          /* holder; relaxed */
+	_Atomic int64_t limit;   /* when the attempt's limit runs out, 0 = none; holder, relaxed */
+	_Atomic int64_t held;    /* since when; holder, relaxed */
+	_Atomic uint32_t change; /* the last count of changes by it; holder, relaxed */
 };
 
 /* The holder's alone. */
@@ -101,28 +101,37 @@ static bool is_own_table(unsigned held)
 	return atomic_compare_exchange_strong(&table->pid, &pid, own) || pid == own;
 }
 
-/* Holding. */
+/* Holding. Both ends are counted: a thread whose wait began when the slot was held already, and that
+ * looks again when it no longer is, has to find a difference, since what it saw may be of the time
+ * between a reset and the next connect(). */
 
 static uint64_t counts_of(enum state state)
 {
 	return state == BUSY || state == PENDING ? ONE_PENDING : state == SETTLED ? ONE_SETTLED : 0;
 }
 
+/* The holder's: whoever finds the count but not yet this finds the slot held. */
+static void note_change(struct head *head, uint64_t before)
+{
+	atomic_store_explicit(&head->change, crow_pending_changes(before) + 1,
+			      memory_order_relaxed);
+}
+
 static bool hold(int slot, enum state state)
 {
 	struct head *head = &table->heads[slot];
-	uint64_t delta = ONE_CLAIM + ONE_PENDING - counts_of(state);
+	uint64_t delta = ONE_CHANGE + ONE_PENDING - counts_of(state);
 	uint32_t seen = state;
 	uint64_t before;
 
 	/* Counted first: whoever meets the socket after we touched it then looks for us. */
 	before = atomic_fetch_add(&table->activity, delta);
 	if (!atomic_compare_exchange_strong(&head->state, &seen, BUSY)) {
-		atomic_fetch_sub(&table->activity, delta - ONE_CLAIM);
+		atomic_fetch_sub(&table->activity, delta - ONE_CHANGE);
 		return false;
 	}
 	atomic_store_explicit(&head->held, crow_course_now_ns(), memory_order_relaxed);
-	atomic_store_explicit(&head->claim, crow_pending_claims(before) + 1, memory_order_relaxed);
+	note_change(head, before);
 	return true;
 }
 
@@ -131,6 +140,7 @@ static void let_go(int slot, enum state state)
 	struct head *head = &table->heads[slot];
 	uint32_t busy = BUSY;
 
+	note_change(head, atomic_fetch_add(&table->activity, ONE_CHANGE));
 	/* Not if it was given up while we were stopped. */
 	if (atomic_compare_exchange_strong(&head->state, &busy, state))
 		atomic_fetch_add(&table->activity, counts_of(state) - ONE_PENDING);
@@ -351,7 +361,7 @@ static void serve_batch(const struct pollfd *fds, const int *slots, nfds_t count
 			served->busy = true;
 			continue;
 		}
-		served->claims++;
+		served->changes += 2;
 		served->moved |= serve_slot(slots[i]);
 	}
 }
@@ -409,9 +419,11 @@ size_t crow_pending_touched(uint64_t since, int fds[CROW_PENDING_MAX])
 
 	for (int slot = 0; slot < CROW_PENDING_MAX; slot++) {
 		struct head *head = &table->heads[slot];
-		uint32_t claim = atomic_load_explicit(&head->claim, memory_order_relaxed);
+		/* First: who finds it let go finds the change as well. */
+		bool busy = state_of(slot) == BUSY;
+		uint32_t change = atomic_load_explicit(&head->change, memory_order_relaxed);
 
-		if (state_of(slot) == BUSY || (int32_t)(claim - crow_pending_claims(since)) > 0)
+		if (busy || (int32_t)(change - crow_pending_changes(since)) > 0)
 			fds[count++] = atomic_load_explicit(&head->fd, memory_order_relaxed);
 	}
 	return count;
@@ -435,7 +447,7 @@ short crow_pending_hangup(int fd, short wanted)
 
 	if (is_pending(fd) || crow_real_poll(&now, 1, 0) <= 0)
 		return 0;
-	return (now.revents & POLLHUP) != 0 ? now.revents : 0;
+	return (now.revents & (POLLHUP | POLLERR)) != 0 ? now.revents : 0;
 }
 
 /* What the program is told. */

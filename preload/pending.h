@@ -24,7 +24,7 @@
 #define CROW_PENDING_MAX 1024
 
 /* What the wait functions load: bits 0-15 count slots that are pending or held, 16-31 those that
- * are settled, 32-63 how often a slot was taken hold of. */
+ * are settled, 32-63 how often a slot was taken hold of or let go. */
 extern _Atomic uint64_t *crow_pending_word;
 
 static inline uint64_t crow_pending_activity(void)
@@ -43,7 +43,7 @@ static inline bool crow_pending_may_have(uint64_t activity)
 	return (activity & 0xffffffff) != 0;
 }
 
-static inline uint32_t crow_pending_claims(uint64_t activity)
+static inline uint32_t crow_pending_changes(uint64_t activity)
 {
 	return (uint32_t)(activity >> 32);
 }
@@ -61,17 +61,17 @@ int64_t crow_pending_deadline(void);
 
 /* After a wait: moves every slot on as its socket tells. */
 struct crow_served {
-	uint32_t claims; /* slots that this call held */
-	bool moved;      /* a socket was reset and connects to another instance */
-	bool busy;       /* another thread holds a slot */
+	uint32_t changes; /* those that this call counted */
+	bool moved;       /* a socket was reset and connects to another instance */
+	bool busy;        /* another thread holds a slot */
 };
 struct crow_served crow_pending_serve(void);
 
-/* Descriptors whose slots are held, or were taken hold of since the activity; how many. */
+/* Descriptors whose slots are held, or were at any time since the activity; how many. */
 size_t crow_pending_touched(uint64_t since, int fds[CROW_PENDING_MAX]);
 
-/* A wait saw a hang-up on such a descriptor. Returns what there is to see of it by now, of the
- * events wanted; 0 if the hang-up is over, or one that the program must not see. */
+/* A wait saw a hang-up or an error on such a descriptor. Returns what there is to see of it by now, of
+ * the events wanted; 0 if that is over, or what the program must not see. */
 short crow_pending_hangup(int fd, short wanted);
 
 /* getsockopt(SO_ERROR) and connect() of a descriptor that may be in the table. False: it is not,

@@ -54,8 +54,8 @@ static enum crow_verdict judge(struct crow_vigil *vigil, int ready, bool failure
 	vigil->activity = crow_pending_activity();
 	if (ready == 0)
 		return is_over(vigil) ? CROW_VIGIL_OVER : CROW_VIGIL_AGAIN;
-	others = crow_pending_claims(vigil->activity) - crow_pending_claims(vigil->since) !=
-		 served.claims;
+	others = crow_pending_changes(vigil->activity) - crow_pending_changes(vigil->since) !=
+		 served.changes;
 	if (!served.moved && !(failure && (served.busy || others)))
 		return CROW_VIGIL_OVER;
 	if (++vigil->rounds > ROUNDS_MAX)

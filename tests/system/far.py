@@ -23,7 +23,8 @@ def run_there(delay_ms, *command):
     return run(*UNSHARE, *LINK, delay_ms, *command)
 
 
-def loaded(daemon):
-    """The start of a command line by which a program is under the library."""
-    values = preload_environment(daemon.runtime_dir, BUILD / "libcrowfly.so", CROWFLY_LOG="info")
+def loaded(daemon, *libraries):
+    """The start of a command line by which a program is under the library, and more behind it."""
+    preloads = ":".join(map(str, (BUILD / "libcrowfly.so", *libraries)))
+    values = preload_environment(daemon.runtime_dir, preloads, CROWFLY_LOG="info")
     return ["env", *(f"{name}={values[name]}" for name in NAMES)]

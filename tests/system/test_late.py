@@ -7,8 +7,8 @@ refusal is known before connect() returns (test_waits.py), nothing has to be hid
 import pytest
 
 from tests.system import far
-from tests.system.daemon import Daemon
-from tests.system.snippet import WAITS, peer_of, snippet, without_peer
+from tests.system.daemon import BUILD, Daemon
+from tests.system.snippet import EPOLLS, WAITS, peer_of, snippet, without_peer
 
 DELAY_MS = 10  # each way
 NEAR_MS = 0.3  # refused when connect() has returned, and an answer comes well within 2 ms
@@ -22,13 +22,19 @@ GOOD = LISTS["refused"][1]
 
 
 @pytest.fixture(scope="module")
-def under():
-    """The start of a command line under the library; the daemon is gone."""
+def daemon():
+    """It is gone; its snapshot is there."""
     far.must_be_possible()
     with Daemon() as daemon:
         daemon.serve(LISTS, accept="10.99.0.0/24")
         daemon.kill()
-        yield far.loaded(daemon)
+        yield daemon
+
+
+@pytest.fixture
+def under(daemon):
+    """The start of a command line under the library."""
+    return far.loaded(daemon)
 
 
 def outputs(*commands, delay_ms=DELAY_MS):
@@ -51,6 +57,16 @@ def test_a_late_refusal_is_hidden_while_another_instance_is_left(under, wait):
     assert tuple(peer_of(refused)) in {(ip, str(port)) for ip, port in LISTS["refused"][1:]}
     assert without_peer(silent) == without_peer(usual)
     assert len(said) >= 2 and all("(refused after" in line or "(no answer" in line for line in said)
+
+
+@pytest.mark.parametrize(("call", "how"), EPOLLS)
+def test_an_error_without_a_hang_up_is_hidden_too(daemon, call, how):
+    program = [snippet("wait_epoll"), call, how]
+    torn = far.loaded(daemon, BUILD / "tests/snippets/lib/torn.so")
+    (usual, found), said = outputs([*program, *GOOD], [*torn, *program, *LISTS["refused"][0]])
+    assert "error 0" in usual
+    assert without_peer(found) == without_peer(usual)
+    assert len(said) == 1 and "(refused after" in said[0]
 
 
 @pytest.mark.parametrize("wait", WAITS, ids="-".join)

@@ -23,6 +23,7 @@
 #include "preload/current.h"
 #include "preload/interest.h"
 #include "preload/pending.h"
+#include "preload/vigil.h"
 
 #define SECOND INT64_C(1000000000)
 #define EACH   (3600 * SECOND) /* no limit runs out but where the clock is moved */
@@ -286,6 +287,26 @@ static void test_who_may_have_interrupted_the_holder_does_not_wait_for_it(void *
 	crow_pending_release(slot, &course, over);
 }
 
+/* What it saw may be of the time between a reset and the next connect(), which nobody is to know. */
+static void test_who_waits_from_before_a_slot_is_let_go_doubts_what_it_saw(void **state)
+{
+	struct crow_course course = {.fd = -1};
+	struct crow_action over = {.kind = CROW_DO_RETURN};
+	int slot = crow_pending_claim(1000);
+	int fds[CROW_PENDING_MAX];
+	struct crow_vigil vigil;
+
+	(void)state;
+	crow_vigil_open(&vigil, crow_pending_activity(), crow_course_now_ns(), CROW_FOREVER);
+	crow_pending_release(slot, &course, over);
+	assert_int_equal(crow_vigil_judge(&vigil, 1, true), CROW_VIGIL_DOUBTS);
+	assert_int_equal(crow_pending_touched(vigil.since, fds), 1);
+	assert_int_equal(fds[0], 1000);
+	/* The next wait began when nobody held it. */
+	assert_int_equal(crow_vigil_judge(&vigil, 1, true), CROW_VIGIL_OVER);
+	assert_int_equal(crow_pending_touched(vigil.since, fds), 0);
+}
+
 static void test_a_holder_that_never_comes_back_loses_its_slot(void **state)
 {
 	struct crow_course course = {.fd = -1};
@@ -422,6 +443,7 @@ int main(void)
 		cmocka_unit_test(test_a_socket_that_blocks_by_now_is_the_kernels),
 		cmocka_unit_test(test_a_forked_child_starts_with_none),
 		cmocka_unit_test(test_who_may_have_interrupted_the_holder_does_not_wait_for_it),
+		cmocka_unit_test(test_who_waits_from_before_a_slot_is_let_go_doubts_what_it_saw),
 		cmocka_unit_test(test_a_holder_that_never_comes_back_loses_its_slot),
 		cmocka_unit_test(test_a_full_table_is_swept),
 		cmocka_unit_test(test_threads_serve_together),
