@@ -191,7 +191,7 @@ int64_t crow_attempt_limit_ns(int64_t configured_ns, int64_t last_good_ns)
 
 bool crow_attempt_hides_restarts(const struct crow_attempt *attempt)
 {
-	return attempt->limit_at != 0 && attempt->own_at == 0;
+	return (attempt->limit_at != 0 || attempt->earlier) && attempt->own_at == 0;
 }
 
 CROW_HOT struct crow_action crow_attempt_start(struct crow_attempt *attempt, uint8_t count,

@@ -10,7 +10,7 @@
  *     EXPIRED, our limit --------------------------------------> next
  *     EXPIRED, our limit for the whole ------------------------> abandon, return the first error
  *     EXPIRED, the application's own time-out -----------------> return EINPROGRESS
- *     EARLIER: an earlier connect() was under way -------------> connect on, for that one alone
+ *     EARLIER: an earlier connect() was under way -------------> wait, for that one alone
  *     INTERRUPTED, all handlers SA_RESTART --------------------> connect on
  *     INTERRUPTED otherwise -----------------------------------> return EINTR
  *
@@ -67,15 +67,16 @@ struct crow_event {
 };
 
 enum crow_action_kind {
-	CROW_DO_CONNECT,  /* to targets[index], with the limit */
-	CROW_DO_NEXT,     /* the same, after the socket was reset */
-	CROW_DO_CONTINUE, /* wait on for the connection under way, with the limit */
+	CROW_DO_CONNECT, /* to targets[index], with the limit */
+	CROW_DO_NEXT,    /* the same, after the socket was reset */
+	CROW_DO_CONTINUE, /* wait on for the connection under way, with the limit; if it is an earlier
+			   * one, without beginning another */
 	CROW_DO_LOOK,     /* what has become of it so far */
 	CROW_DO_ASK,      /* SO_ERROR, which takes the error off the socket */
 	CROW_DO_WAIT,     /* until the program waits, or the limit is over */
 	CROW_DO_SETTLE,   /* leave the socket as it is */
-	CROW_DO_ABANDON,  /* reset the socket, and stop */
-	CROW_DO_RETURN,   /* error; 0 = connected */
+	CROW_DO_ABANDON, /* reset the socket, and stop */
+	CROW_DO_RETURN,  /* error; 0 = connected */
 };
 
 struct crow_action {
@@ -118,9 +119,9 @@ void crow_attempt_unblock(struct crow_attempt *attempt);
 /* There are so many instances after all, at least the one being tried. */
 void crow_attempt_shrink(struct crow_attempt *attempt, uint8_t count);
 
-/* True while a limit of ours makes the kernel say EINTR where it would have restarted connect().
- * Without a limit it has restarted whatever is to be; with the application's own it never does
- * (signal(7)). */
+/* True while a limit of ours, or a wait by other means, makes the kernel say EINTR where it would have
+ * restarted connect(). Without those it has restarted whatever is to be; with the application's own
+ * limit it never does (signal(7)). */
 bool crow_attempt_hides_restarts(const struct crow_attempt *attempt);
 
 /* Whether an errno of connect() tells about the remote, so that another instance may do better;

@@ -21,6 +21,14 @@
 
 #define TIMEOUT_MAX_S INT64_C(1000000000)
 
+/* What a socket's time-out is not. */
+#define UNKNOWN_NS INT64_C(-1)
+
+/* How long another thread may take from a reset to the next connect(): it may be preempted for some
+ * 10 ms. 10 ms, and what 100 naps are longer than asked for. */
+#define NAPS_MAX 100
+#define NAP_NS   100000
+
 /* For events after which no attempt follows: a clock is 25 ns. */
 #define NO_MATTER_WHEN 0
 
@@ -179,6 +187,9 @@ static struct crow_event try_target(struct crow_course *course, const struct cro
 {
 	if (action->kind == CROW_DO_NEXT && !reset(course))
 		return (struct crow_event){.kind = CROW_EVENT_STUCK};
+	/* A thread that waited for this connect, too, may have set its own again. */
+	if (action->kind == CROW_DO_NEXT && !course->attempt.nonblocking && !__libc_single_threaded)
+		course->set_timeout_ns = UNKNOWN_NS;
 	return event_of(course, action->kind, connect_within(course, action->limit_ns));
 }
 
@@ -194,7 +205,7 @@ static CROW_INLINE struct crow_event look(const struct crow_course *course)
 }
 
 /* What another protocol's connect() waits for: a second one need not wait. */
-static CROW_APART struct crow_event wait_out(struct crow_course *course)
+static CROW_APART struct crow_event wait_alien(struct crow_course *course)
 {
 	struct pollfd ready = {.fd = course->fd, .events = POLLOUT};
 	int error;
@@ -205,6 +216,54 @@ static CROW_APART struct crow_event wait_out(struct crow_course *course)
 	if (error == 0)
 		return (struct crow_event){.kind = CROW_EVENT_CONNECTED};
 	return (struct crow_event){.kind = CROW_EVENT_BARRED, .error = error};
+}
+
+/* Whether a socket that has failed stays so: another thread may have reset it, to connect it anew. */
+static bool stays_failed(int fd)
+{
+	const struct timespec nap = {.tv_nsec = NAP_NS};
+
+	for (int naps = 0; naps < NAPS_MAX; naps++) {
+		if ((crow_fd_look(fd) & (POLLHUP | POLLERR)) == 0)
+			return false;
+		nanosleep(&nap, NULL);
+	}
+	return true;
+}
+
+/* Where there are threads, an earlier connect() may be another one's, who resets the socket between two
+ * instances and has its own limits in SO_SNDTIMEO. A connect() that waits here would take those away,
+ * and at the wrong moment begin anew: so it is made when the socket has connected. */
+static CROW_APART struct crow_event wait_earlier(struct crow_course *course, int64_t limit_ns)
+{
+	const struct timespec limit = {.tv_sec = limit_ns / 1000000000,
+				       .tv_nsec = limit_ns % 1000000000};
+	struct pollfd ready = {.fd = course->fd, .events = POLLOUT};
+	int count = crow_real_ppoll(&ready, 1, limit_ns > 0 ? &limit : NULL, NULL);
+	int error;
+
+	if (count < 0)
+		return event_of(course, CROW_DO_CONTINUE, errno);
+	if (count > 0 && (ready.revents & (POLLHUP | POLLERR)) == 0) {
+		error = connect_target(course) == 0 || errno == EISCONN ? 0 : errno;
+		return event_of(course, CROW_DO_CONTINUE, error);
+	}
+	if (count == 0 || !stays_failed(course->fd))
+		return (struct crow_event){.kind = CROW_EVENT_EXPIRED};
+	/* As inet_stream_connect() leaves it: told, and unconnected. */
+	error = crow_fd_take_error(course->fd);
+	crow_fd_reset(course->fd);
+	return (struct crow_event){.kind = CROW_EVENT_BARRED,
+				   .error = error != 0 ? error : ECONNABORTED};
+}
+
+static struct crow_event wait_on(struct crow_course *course, const struct crow_action *action)
+{
+	if (course->is_alien)
+		return wait_alien(course);
+	if (course->attempt.earlier && !__libc_single_threaded)
+		return wait_earlier(course, action->limit_ns);
+	return try_target(course, action);
 }
 
 static struct crow_event perform(struct crow_course *course, const struct crow_action *action)
@@ -219,7 +278,7 @@ static struct crow_event perform(struct crow_course *course, const struct crow_a
 		reset(course);
 		return (struct crow_event){.kind = CROW_EVENT_STUCK};
 	case CROW_DO_CONTINUE:
-		return course->is_alien ? wait_out(course) : try_target(course, action);
+		return wait_on(course, action);
 	default:
 		return try_target(course, action);
 	}

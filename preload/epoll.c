@@ -15,6 +15,9 @@
 /* Flags that the kernel keeps when an event has disarmed a registration (EP_PRIVATE_BITS). */
 #define FLAGS (EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
 
+/* What the kernel adds to what is asked for, and takes away with it. */
+#define ALWAYS (EPOLLERR | EPOLLHUP)
+
 struct call {
 	enum { WAIT, PWAIT, PWAIT2 } form;
 	int epfd;
@@ -58,15 +61,15 @@ static bool shows_failure(const struct call *call, int ready)
 	return false;
 }
 
-/* What the program waits for is in the record; or, after an event that has disarmed it, in that
- * event: a failed connect is readable, writable and hung up (tcp_poll); or shows its error alone, and
- * who waits for a connect waits until it is writable. The bits of poll() are the same. */
+/* What the program waits for. Where an event has disarmed the registration and the record lacks it,
+ * that is in the event: a failed connect is readable, writable and hung up (tcp_poll); or shows its
+ * error alone, and who waits for a connect waits until it is writable. The bits of poll() are the same. */
 static short wanted(const struct crow_interest *interest, const struct epoll_event *event)
 {
 	uint32_t events = interest->events & ~(uint32_t)FLAGS;
 
 	if (events == 0)
-		events = event->events & ~(uint32_t)(EPOLLERR | EPOLLHUP);
+		events = event->events & ~(uint32_t)ALWAYS;
 	if (events == 0)
 		events = EPOLLOUT;
 	return (short)(events & 0x7fff);
@@ -230,6 +233,6 @@ CROW_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 	if (result == 0 && op == EPOLL_CTL_DEL)
 		crow_interest_record(epfd, op, fd, 0, 0);
 	else if (result == 0)
-		crow_interest_record(epfd, op, fd, event->events, event->data.u64);
+		crow_interest_record(epfd, op, fd, event->events | ALWAYS, event->data.u64);
 	return result;
 }

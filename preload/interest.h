@@ -18,7 +18,7 @@ struct crow_interest {
 	uint64_t data;
 };
 
-/* After a successful epoll_ctl(). */
+/* After a successful epoll_ctl(). events: as the kernel keeps them. */
 void crow_interest_record(int epfd, int op, int fd, uint32_t events, uint64_t data);
 
 /* The record of the descriptor. */

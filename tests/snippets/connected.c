@@ -1,4 +1,5 @@
-/* IP PORT: a second connect() on a connected socket, and one after AF_UNSPEC. */
+/* IP PORT [beside]: a second connect() on a connected socket, and one after AF_UNSPEC; with another
+ * thread in the process, or without. */
 #include "snippet.h"
 
 int main(int argc, char **argv)
@@ -7,7 +8,8 @@ int main(int argc, char **argv)
 	struct sockaddr_in addr = address_of(argv[1], argv[2]);
 	int fd = stream_socket();
 
-	(void)argc;
+	if (argc > 3)
+		start_idle_thread();
 	printf("first %s\n", outcome(connect_to(fd, &addr)));
 	print_peer(fd);
 	printf("second %s\n", outcome(connect_to(fd, &addr)));

@@ -12,6 +12,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,24 @@ static inline struct sockaddr_in address_of(const char *ip, const char *port)
 
 	MUST(inet_pton(AF_INET, ip, &addr.sin_addr) == 1);
 	return addr;
+}
+
+static inline void *idle(void *unused)
+{
+	pause();
+	return unused;
+}
+
+/* From here on the process has another thread, to which no signal goes. */
+static inline void start_idle_thread(void)
+{
+	pthread_t thread;
+	sigset_t all, own;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &own);
+	MUST(pthread_create(&thread, NULL, idle, NULL) == 0);
+	pthread_sigmask(SIG_SETMASK, &own, NULL);
 }
 
 static inline int stream_socket(void)

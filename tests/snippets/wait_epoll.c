@@ -1,7 +1,7 @@
 /* CALL HOW IP PORT: a non-blocking connect in an epoll loop. CALL is wait, pwait or pwait2; HOW is
  * any of the words level, edge, oneshot, early (registered before connect), duplicate (registered
- * by another number), one (room for one event, and another descriptor that has many), joined by
- * commas. Prints each event of the socket until the connect has ended. */
+ * by another number), one (room for one event, and another descriptor that has many), nothing (no
+ * event is asked for), joined by commas. Prints each event of the socket until the connect has ended. */
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -32,6 +32,8 @@ static void add(int epfd, int fd, uint64_t data)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP, .data.u64 = data};
 
+	if (is("nothing"))
+		event.events = 0;
 	if (is("edge"))
 		event.events |= EPOLLET;
 	if (is("oneshot"))

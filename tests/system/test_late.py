@@ -78,6 +78,33 @@ def test_late_refusals_of_all_are_told_as_without_crowfly(under, wait):
     assert len(said) == 2, said
 
 
+@pytest.mark.parametrize("fault", ["refused", "silent"])
+def test_a_thread_that_polls_a_blocking_socket_stops_nothing(under, fault):
+    program = [snippet("blocked_beside"), "poll"]
+    (usual, found), _ = outputs([*program, *GOOD], [*under, *program, *LISTS[fault][0]])
+    assert usual[0] == "connect 0"
+    assert without_peer(found) == without_peer(usual)
+
+
+@pytest.mark.parametrize("how", ["once", "once,beside"])
+@pytest.mark.parametrize("place", [GOOD, LISTS["down"][0]], ids=["good", "down"])
+def test_a_second_connect_is_told_how_the_first_one_ended(under, place, how):
+    """0.4 s there and back: a third one, of its own, finds that too long for an attempt."""
+    program = [snippet("interrupted_twice"), *place, how]
+    usual, found = outputs(program, [*under, *program], delay_ms=200)[0]
+    assert usual[0] == "connect EINTR"
+    assert found[:3] == usual[:3]
+    assert found[3] in {usual[3], usual[3].replace("ECONNREFUSED", "ETIMEDOUT")}
+
+
+@pytest.mark.parametrize("how", ["level", "oneshot", "edge"])
+def test_who_asks_for_no_events_is_told_of_the_failure_alone(under, how):
+    program = [snippet("wait_epoll"), "wait", f"{how},nothing", *LISTS["down"][0]]
+    (usual, found), _ = outputs(program, [*under, *program])
+    assert "events ERR HUP" in usual
+    assert found == usual
+
+
 # Loops that wait by nothing that the library sees, and then ask.
 
 

@@ -4,6 +4,7 @@ what it would say, but for the instance that is reached."""
 import os
 import shutil
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -169,11 +170,13 @@ def test_other_signals_interrupt_as_ever(loaded, easim, handler):
     assert found[:3] == ["connect EINTR", "signals some", "under way yes"]
 
 
-def test_a_second_connect_waits_for_the_first_ones_outcome(loaded, easim):
+@pytest.mark.parametrize("how", ["", "beside"])
+def test_a_second_connect_waits_for_the_first_ones_outcome(loaded, easim, how):
+    """Longer than an attempt may take."""
     here = endpoints(easim)
     easim.blackhole("svc_a", 0)
-    found = loaded("interrupted_twice", *here[0])
-    assert found == bare("interrupted_twice", *here[0])
+    found = loaded("interrupted_twice", *here[0], how)
+    assert found[:2] == ["connect EINTR", "again EINTR"]
 
 
 @pytest.mark.parametrize("how", [[], ["pending"], ["pending", "both"]], ids="-".join)
@@ -200,6 +203,19 @@ def test_a_thread_that_is_blocked_on_the_socket_stops_nothing(loaded, easim, cal
     for index in range(INSTANCES):
         easim.kill("svc_a", index)
     assert loaded("blocked_beside", "poll", *here[0]) == bare("blocked_beside", "poll", *here[0])
+
+
+def test_two_threads_that_connect_one_socket_share_the_attempts(loaded, easim):
+    """None takes the other one's time-out away, or resets what the other has connected.
+
+    One of three meets both of the instances that are silent.
+    """
+    here = endpoints(easim)
+    for silent in (0, 1):
+        easim.blackhole("svc_a", silent)
+    with ThreadPoolExecutor(8) as threads:
+        found = threads.map(lambda _: loaded("blocked_beside", "connect", *here[0]), range(16))
+    assert {(each[0], peer_of(each) in here[2:]) for each in found} == {("connect 0", True)}
 
 
 # Non-blocking connects.
@@ -255,6 +271,11 @@ def test_an_address_of_nobodys_service(loaded, refused, name):
 def test_an_instance_that_answers(loaded, easim, name):
     here = endpoints(easim)
     assert loaded(name, *here[0]) == bare(name, *here[0])
+
+
+def test_a_second_connect_beside_threads(loaded, easim):
+    beside = ["connected", *endpoints(easim)[0], "beside"]
+    assert loaded(*beside) == bare(*beside)
 
 
 def test_fast_open_and_udp_are_never_redirected(loaded, easim):

@@ -319,6 +319,21 @@ static void test_an_earlier_connect_is_waited_for_and_not_moved(void **state)
 	assert_action(on(CROW_EVENT_EARLIER, 0, 100), CROW_DO_RETURN, EALREADY, 0, 0);
 }
 
+static void test_the_wait_for_an_earlier_connect_is_restarted_as_that_would_be(void **state)
+{
+	const struct crow_event restarted = {.kind = CROW_EVENT_INTERRUPTED, .restarts = true};
+
+	(void)state;
+	start(3, false, 0);
+	on(CROW_EVENT_EARLIER, 0, 250);
+	assert_true(crow_attempt_hides_restarts(&attempt));
+	assert_action(crow_attempt_on(&attempt, restarted, 300 * MS), CROW_DO_CONTINUE, 0, 0, 0);
+	assert_action(on(CROW_EVENT_INTERRUPTED, 0, 300), CROW_DO_RETURN, EINTR, 0, 0);
+	start(3, false, 900 * MS);
+	on(CROW_EVENT_EARLIER, 0, 250);
+	assert_false(crow_attempt_hides_restarts(&attempt));
+}
+
 static void test_a_socket_that_bars_the_family_blames_nobody(void **state)
 {
 	(void)state;
@@ -394,6 +409,8 @@ int main(void)
 		cmocka_unit_test(test_a_socket_that_cannot_be_reset),
 		cmocka_unit_test(test_the_whole_is_bounded_where_others_are_silent),
 		cmocka_unit_test(test_an_earlier_connect_is_waited_for_and_not_moved),
+		cmocka_unit_test(
+			test_the_wait_for_an_earlier_connect_is_restarted_as_that_would_be),
 		cmocka_unit_test(test_a_socket_that_bars_the_family_blames_nobody),
 		cmocka_unit_test(test_fewer_instances_than_was_thought),
 		cmocka_unit_test(test_the_limit_follows_a_slow_link),
