@@ -385,9 +385,11 @@ def test_a_sender_has_an_allowance(easim, daemon):
     assert limited >= 50
     eventually(lambda: daemon.counter("probes") >= 20, what="what was allowed")
     assert daemon.counter("probes") <= 50
-    report_from_another_process(daemon, easim.instances("large")[99], "large")
-    eventually(lambda: daemon.counter("reports_failed") == 101, what="the other one's report")
-    assert daemon.counter("reports_limited") == limited, "each has an allowance of its own"
+    # One of 256 processes shares the first one's allowance (daemon/health/limit.h).
+    for instance in easim.instances("large")[97:]:
+        report_from_another_process(daemon, instance, "large")
+    eventually(lambda: daemon.counter("reports_failed") == 103, what="the other ones' reports")
+    assert daemon.counter("reports_limited") - limited <= 1, "each has an allowance of its own"
 
 
 def report_from_another_process(daemon, instance, service):
